@@ -1,0 +1,115 @@
+/*
+ * A worker: a named entry of the configuration; when it runs × what it runs × its policies. The
+ * states and what moves them are one table in worker.c. What it runs is a small table of functions
+ * (struct work), of which `exec` is the first. Loop thread only.
+ */
+#ifndef QUIESCED_WORKER_H
+#define QUIESCED_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "lib/group.h"
+#include "lib/health.h"
+#include "lib/ledger.h"
+#include "lib/supervise.h"
+
+struct fleet;
+struct run;
+
+#define WORKER_STATE_MAP(X)            \
+	X(WORKER_WAITING, "waiting")   \
+	X(WORKER_STARTING, "starting") \
+	X(WORKER_RUNNING, "running")   \
+	X(WORKER_STOPPING, "stopping") \
+	X(WORKER_BACKOFF, "backoff")   \
+	X(WORKER_STOPPED, "stopped")   \
+	X(WORKER_FAILED, "failed")
+
+#define WORKER_STATE_VALUE(value, name) value,
+enum worker_state { WORKER_STATE_MAP(WORKER_STATE_VALUE) WORKER_STATE_COUNT };
+#undef WORKER_STATE_VALUE
+const char *worker_state_name(enum worker_state state);
+
+#define WORKER_TEXT_MAX   256
+#define WORKER_LINES_KEPT 16
+
+struct worker;
+
+/* What a worker runs. */
+struct work {
+	const char *name; /* the `kind` that status shows: "exec" */
+	/* Starts one run. A negative errno with worker->detail filled in: it could not be started.
+	 */
+	int (*start)(struct worker *worker, struct run **ret_run);
+	struct qs_task *(*task)(struct run *run);
+	pid_t (*pid)(const struct run *run); /* 0 for none */
+	void (*free)(struct run *run);       /* after its task has ended */
+};
+
+extern const struct work exec_work;
+
+struct worker {
+	struct fleet *fleet;
+	struct list node; /* in fleet->workers */
+	const struct worker_config *config;
+	const struct work *work;
+	struct qs_owner *owner; /* its counts and endings in the ledger */
+	struct qs_group group;
+
+	enum worker_state state;
+	uint64_t since;      /* absolute, of the state */
+	struct run *run;     /* NULL while nothing of it lives */
+	bool wanted;         /* false: stopped through the API until it is started again */
+	bool restart_wanted; /* stop it, then start it anew */
+	bool removed;        /* by a reload: freed when its tree is empty */
+	const struct worker_config *next_config; /* by a reload: taken up when it is next started */
+	bool ready;         /* it has been ready in this run / `once`: has finished well */
+	bool finished_once; /* `once`: has finished well since it was last wanted */
+
+	struct qs_backoff backoff;
+	struct qs_rate limit;
+	uint64_t restarts;          /* how often it was started again by policy */
+	uint64_t skipped;           /* slots of `every` that found it still running */
+	uint64_t started_at;        /* of the present or last run, absolute; 0: never */
+	uint64_t next_start_at;     /* of `every` or back-off, absolute; 0: none */
+	struct qs_timer timer;      /* next start, next slot, or ready timeout */
+	struct qs_timer slot_timer; /* `every`: the next slot */
+	struct qs_heartbeat heartbeat;
+
+	char detail[WORKER_TEXT_MAX]; /* why it is in its state: "exit status 3", "waits for ticker"
+	                               */
+	char status_text[WORKER_TEXT_MAX]; /* its own STATUS= */
+	char *lines[WORKER_LINES_KEPT];    /* the latest lines of its output, a ring */
+	uint64_t line_count;
+};
+
+/* Takes no ownership of `config`, which must outlive it. -ENOMEM. */
+QS_MUST_CHECK int worker_new(
+        struct fleet *fleet, const struct worker_config *config, struct worker **ret_worker);
+
+/* Nothing of it may live. */
+void worker_free(struct worker *worker);
+
+/* By the administrator. Done when the state says so. -EBUSY during a shutdown or drain (start,
+ * restart). */
+QS_MUST_CHECK int worker_start(struct worker *worker);
+QS_MUST_CHECK int worker_stop(struct worker *worker, enum qs_cause cause);
+QS_MUST_CHECK int worker_restart(struct worker *worker, enum qs_cause cause);
+
+/* Something it may wait for has changed: a dependency, the hold, the budget. */
+void worker_consider(struct worker *worker);
+
+/* How deep in the graph of `after:` it stands: 0 waits for nobody. */
+unsigned worker_depth(const struct worker *worker);
+
+/* The i-th latest line of its output, NULL beyond. 0 is the newest. */
+const char *worker_line(const struct worker *worker, unsigned i);
+
+/* What it waits for, or "" : for status, for people. Returns `buffer`. */
+char *worker_waiting_on(const struct worker *worker, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,41 @@
+/* A min-heap of embedded nodes, ordered by `key` and, among equals, by insertion. */
+#ifndef QS_HEAP_H
+#define QS_HEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quiesce/export.h>
+
+#define HEAP_NOT_IN 0
+
+struct heap_node {
+	uint64_t key;
+	uint64_t order; /* set by heap_add */
+	size_t index;   /* place in the heap + 1; HEAP_NOT_IN while it is in none */
+};
+
+struct heap {
+	struct heap_node **nodes;
+	size_t count, capacity;
+	uint64_t next_order;
+};
+
+void heap_done(struct heap *heap);
+
+/* Makes room for one more than `count` nodes, so that heap_add cannot fail. -ENOMEM. */
+QS_MUST_CHECK int heap_reserve(struct heap *heap, size_t count);
+
+/* The node must be in no heap. -ENOMEM. */
+QS_MUST_CHECK int heap_add(struct heap *heap, struct heap_node *node, uint64_t key);
+
+/* A node that is in no heap is left alone. */
+void heap_remove(struct heap *heap, struct heap_node *node);
+
+/* Changes the key of a node that is in the heap; it counts as inserted now. */
+void heap_update(struct heap *heap, struct heap_node *node, uint64_t key);
+
+/* The earliest node, NULL when empty. */
+struct heap_node *heap_first(const struct heap *heap);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * The ledger: a record of every task that lives, totals per owner of all that ended, and the last
+ * endings of each owner. Records have a fixed layout and never move, so that another thread can
+ * read them without a lock or an allocation while the loop is stuck anywhere.
+ *
+ * Written by the loop's thread only. A record is valid for a reader while its `id` is not 0 and is
+ * the same before and after reading.
+ */
+#ifndef QS_LEDGER_H
+#define QS_LEDGER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <quiesce/words.h>
+
+#include "lib/clock.h"
+
+#define QS_NAME_MAX      64 /* of an owner, with the NUL */
+#define QS_TASK_NAME_MAX 32 /* of a task, with the NUL; longer ones are cut */
+#define QS_ENDINGS_KEPT  32
+
+struct qs_ledger;
+
+struct qs_ending {
+	uint64_t id, started_at, asked_at, ended_at; /* absolute, ns; asked_at 0: never */
+	struct qs_outcome outcome;
+	uint8_t verdict, cause, rung;
+};
+
+/* A worker of the daemon, or whatever else tasks are counted by. Lives as long as the ledger. */
+struct qs_owner {
+	char name[QS_NAME_MAX];
+	_Atomic uint64_t started;                 /* tasks, since the ledger began */
+	_Atomic uint64_t ended[QS_VERDICT_COUNT]; /* by verdict */
+	struct qs_ending *endings; /* ring of QS_ENDINGS_KEPT, NULL before the first */
+	uint64_t endings_count;    /* ever written; the newest at (count - 1) % KEPT */
+	struct qs_owner *next;     /* in order of creation */
+};
+
+struct qs_record {
+	_Atomic uint64_t id; /* 0: free */
+	_Atomic uint64_t
+	        polled_at; /* when the task last looked at its stop event, coarse; 0: unknown */
+	_Atomic(const char *) waiting_on;        /* a static string, NULL: nothing that is known */
+	_Atomic int64_t pid;                     /* of a process, 0 for none */
+	struct qs_owner *owner;                  /* NULL: counted by nobody */
+	uint64_t started_at, asked_at, ended_at; /* absolute, ns; 0: not yet */
+	struct qs_outcome outcome;
+	uint8_t kind, cause;
+	_Atomic uint8_t rung, verdict; /* QS_VERDICT_NONE while it lives */
+	char name[QS_TASK_NAME_MAX];
+};
+
+QS_MUST_CHECK int qs_ledger_new(struct qs_ledger **ret_ledger); /* -ENOMEM */
+void qs_ledger_free(struct qs_ledger *ledger);
+
+/* The owner of that name, made if there is none. -ENOMEM, -ENAMETOOLONG, -EINVAL (empty). */
+QS_MUST_CHECK int qs_ledger_owner(
+        struct qs_ledger *ledger, const char *name, struct qs_owner **ret_owner);
+struct qs_owner *qs_ledger_first_owner(const struct qs_ledger *ledger);
+
+/* Opens a record with a new id, counts it as started. -ENOMEM: nothing was counted. */
+QS_MUST_CHECK int qs_ledger_open(struct qs_ledger *ledger, struct qs_owner *owner,
+        enum qs_kind kind, const char *name, uint64_t now, struct qs_record **ret_record);
+
+/*
+ * Closes it with its verdict. The slot is free for another task, unless the ledger retains what
+ * ends (from the request to stop on), for the report.
+ */
+void qs_ledger_close(struct qs_ledger *ledger, struct qs_record *record, enum qs_verdict verdict,
+        struct qs_outcome outcome, uint64_t now);
+void qs_ledger_retain(struct qs_ledger *ledger);
+
+/* How many tasks live. Any thread. */
+uint64_t qs_ledger_live(const struct qs_ledger *ledger);
+
+/*
+ * Walks the used records, from `*cursor` = 0 on; NULL at the end. Any thread, lock-free; another
+ * thread than the loop's sees each record at some moment of the walk.
+ */
+const struct qs_record *qs_ledger_next(const struct qs_ledger *ledger, uint64_t *cursor);
+
+#endif

@@ -1,0 +1,39 @@
+/* The whole macro dialect: clean-up attributes, container_of and small arithmetic. */
+#ifndef QS_MACRO_H
+#define QS_MACRO_H
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <quiesce/export.h>
+
+#define _cleanup_(function)     __attribute__((cleanup(function)))
+#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _unused_                __attribute__((unused))
+
+#define ARRAY_SIZE(array)                   (sizeof(array) / sizeof((array)[0]))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+#define MIN(a, b)                           ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                           ((a) > (b) ? (a) : (b))
+
+/* Takes the value out of a variable and leaves `empty` there: hands ownership on. */
+#define TAKE(variable, empty)                             \
+	({                                                \
+		__typeof__(variable) _taken = (variable); \
+		(variable) = (empty);                     \
+		_taken;                                   \
+	})
+
+static inline void freep(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+static inline void closep(const int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+}
+
+#endif
