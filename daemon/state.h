@@ -6,6 +6,7 @@
 #define QUIESCED_STATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <quiesce/export.h>

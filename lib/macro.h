@@ -9,7 +9,7 @@
 #include <quiesce/export.h>
 
 #define _cleanup_(function)     __attribute__((cleanup(function)))
-#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _printf_(text, first) __attribute__((__format__(__printf__, text, first)))
 #define _unused_                __attribute__((unused))
 
 #define ARRAY_SIZE(array)                   (sizeof(array) / sizeof((array)[0]))
