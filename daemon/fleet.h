@@ -20,7 +20,7 @@ struct fleet_hooks {
 };
 
 struct fleet {
-	const struct qs_context *context;
+	struct qs_context *context;
 	struct qs_group *root;
 	struct qs_reaper *reaper;
 	struct events *events;
@@ -35,7 +35,7 @@ struct fleet {
 };
 
 /* Takes no ownership of the configuration. -ENOMEM. */
-QS_MUST_CHECK int fleet_init(struct fleet *fleet, const struct qs_context *context,
+QS_MUST_CHECK int fleet_init(struct fleet *fleet, struct qs_context *context,
         struct qs_group *root, struct qs_reaper *reaper, struct events *events,
         const struct config *config, const struct fleet_hooks *hooks);
 void fleet_done(struct fleet *fleet);

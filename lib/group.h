@@ -18,24 +18,26 @@
 struct qs_context {
 	struct qs_loop *loop;
 	struct qs_ledger *ledger;
+	struct list tasks; /* all that live, in the order of their starts */
 };
 
+void qs_context_init(struct qs_context *context, struct qs_loop *loop, struct qs_ledger *ledger);
+
 struct qs_group {
-	const struct qs_context *context;
+	struct qs_context *context;
 	struct qs_group *parent;
 	struct list in_parent;
 	struct list groups, tasks;
 	uint64_t live;  /* tasks in it and in all groups below */
 	unsigned stage; /* stages are stopped in the order 0, 1, …; inherited at init */
 	bool closed;    /* admits nothing any more */
-	/* Called when `live` has come down to 0, each time. May be NULL. */
-	void (*emptied)(struct qs_group *group, void *arg);
+	/* Called each time a task in it or below has ended, once it is out. May be NULL. */
+	void (*left)(struct qs_group *group, void *arg);
 	void *arg;
 };
 
 /* Embedded; the parent (NULL for the root) must outlive it. Cannot fail. */
-void qs_group_init(
-        struct qs_group *group, const struct qs_context *context, struct qs_group *parent);
+void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs_group *parent);
 
 /* It must be empty: a task cannot be destroyed while it is pending. */
 void qs_group_done(struct qs_group *group);
@@ -46,8 +48,8 @@ void qs_group_open(struct qs_group *group);
 bool qs_group_is_closed(const struct qs_group *group);
 
 /*
- * One rung for every task in it and below whose stage is less than `stages`, those that have run
- * longest first. Each function may be called again as the shutdown goes on.
+ * One rung for every task in it and below (to ask: whose stage is less than `stages`), those that
+ * have run longest first. Each may be called again as the shutdown goes on.
  */
 void qs_group_ask(struct qs_group *group, unsigned stages, enum qs_cause cause, uint64_t cancel_at);
 void qs_group_cancel(struct qs_group *group, enum qs_cause cause);
@@ -56,10 +58,6 @@ void qs_group_abandon(struct qs_group *group);
 
 /* How many tasks live in it and below whose stage is less than `stages`. */
 uint64_t qs_group_live_in_stages(const struct qs_group *group, unsigned stages);
-
-/* Calls `fn` for every task in it and below, in no particular order. It may end none of them. */
-void qs_group_for_each_task(
-        const struct qs_group *group, void (*fn)(struct qs_task *task, void *arg), void *arg);
 
 /* For task.c. */
 void qs_group_add(struct qs_group *group, struct qs_task *task);

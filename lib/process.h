@@ -100,7 +100,7 @@ struct qs_reaper_options {
  * -ENOMEM, -EMFILE, and what prctl, signalfd or cgroupfs answer. Block SIGCHLD in every thread
  * before (with `subreaper`). Raise RLIMIT_NOFILE after: children get the limit found here.
  */
-QS_MUST_CHECK int qs_reaper_new(const struct qs_context *context,
+QS_MUST_CHECK int qs_reaper_new(struct qs_context *context,
         const struct qs_reaper_options *options, struct qs_reaper **ret_reaper);
 void qs_reaper_free(struct qs_reaper *reaper);
 

@@ -47,9 +47,10 @@ struct qs_task_options {
 struct qs_task {
 	const struct qs_task_kind *kind;
 	struct qs_group *group;
-	struct list in_group;
+	struct list in_group;     /* in the group, in the order of their starts */
+	struct list in_context;   /* among all tasks of the context, in the order of their starts */
 	struct qs_record *record; /* NULL once it has ended */
-	struct qs_timer ladder_timer;
+	struct qs_timer ladder_timer; /* to the next rung, once asked */
 	struct qs_ladder ladder;
 	uint64_t cancel_at; /* absolute, when asked: QS_FOREVER for never */
 	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);

@@ -1,0 +1,144 @@
+/*
+ * Groups own tasks. Each keeps its own tasks and groups; the context keeps all tasks in the order
+ * of their starts, so that a rung for everything reaches those first that have run longest.
+ */
+#include <assert.h>
+
+#include "lib/group.h"
+
+void qs_context_init(struct qs_context *context, struct qs_loop *loop, struct qs_ledger *ledger)
+{
+	*context = (struct qs_context){ .loop = loop, .ledger = ledger };
+	list_init(&context->tasks);
+}
+
+void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs_group *parent)
+{
+	*group = (struct qs_group){ .context = context, .parent = parent };
+	list_init(&group->in_parent);
+	list_init(&group->groups);
+	list_init(&group->tasks);
+	if (!parent)
+		return;
+	group->stage = parent->stage;
+	list_append(&parent->groups, &group->in_parent);
+}
+
+void qs_group_done(struct qs_group *group)
+{
+	assert(group->live == 0 && list_empty(&group->groups));
+	list_remove(&group->in_parent);
+}
+
+void qs_group_close(struct qs_group *group)
+{
+	group->closed = true;
+}
+
+void qs_group_open(struct qs_group *group)
+{
+	group->closed = false;
+}
+
+bool qs_group_is_closed(const struct qs_group *group)
+{
+	for (; group; group = group->parent)
+		if (group->closed)
+			return true;
+	return false;
+}
+
+void qs_group_add(struct qs_group *group, struct qs_task *task)
+{
+	list_append(&group->tasks, &task->in_group);
+	list_append(&group->context->tasks, &task->in_context);
+	for (; group; group = group->parent)
+		group->live++;
+}
+
+void qs_group_remove(struct qs_group *group, struct qs_task *task)
+{
+	list_remove(&task->in_group);
+	list_remove(&task->in_context);
+	for (; group; group = group->parent) {
+		group->live--;
+		if (group->left)
+			group->left(group, group->arg);
+	}
+}
+
+struct rung_order {
+	void (*push)(struct qs_task *task, const struct rung_order *order);
+	unsigned stages;
+	enum qs_cause cause;
+	uint64_t cancel_at;
+};
+
+static void push_all(struct qs_group *group, const struct rung_order *order)
+{
+	/* The root's tasks are all there are: the context has them in the right order. */
+	if (!group->parent) {
+		list_for_each (node, &group->context->tasks)
+			order->push(list_entry(node, struct qs_task, in_context), order);
+		return;
+	}
+	list_for_each (node, &group->tasks)
+		order->push(list_entry(node, struct qs_task, in_group), order);
+	list_for_each (node, &group->groups)
+		push_all(list_entry(node, struct qs_group, in_parent), order);
+}
+
+static void push_ask(struct qs_task *task, const struct rung_order *order)
+{
+	if (task->group->stage < order->stages)
+		qs_task_ask(task, order->cause, order->cancel_at);
+}
+
+static void push_cancel(struct qs_task *task, const struct rung_order *order)
+{
+	qs_task_cancel(task, order->cause);
+}
+
+static void push_kill(struct qs_task *task, const struct rung_order *order)
+{
+	qs_task_kill(task, order->cause);
+}
+
+static void push_abandon(struct qs_task *task, const struct rung_order *order _unused_)
+{
+	qs_task_abandon(task);
+}
+
+void qs_group_ask(struct qs_group *group, unsigned stages, enum qs_cause cause, uint64_t cancel_at)
+{
+	push_all(group, &(struct rung_order){ push_ask, stages, cause, cancel_at });
+}
+
+void qs_group_cancel(struct qs_group *group, enum qs_cause cause)
+{
+	push_all(group, &(struct rung_order){ .push = push_cancel, .cause = cause });
+}
+
+void qs_group_kill(struct qs_group *group, enum qs_cause cause)
+{
+	push_all(group, &(struct rung_order){ .push = push_kill, .cause = cause });
+}
+
+void qs_group_abandon(struct qs_group *group)
+{
+	push_all(group, &(struct rung_order){ .push = push_abandon });
+}
+
+uint64_t qs_group_live_in_stages(const struct qs_group *group, unsigned stages)
+{
+	uint64_t live = 0;
+
+	if (group->stage < stages) {
+		list_for_each (node, &group->tasks)
+			live++;
+	}
+	list_for_each (node, &group->groups)
+		live += qs_group_live_in_stages(
+		        list_entry(node, struct qs_group, in_parent), stages);
+	return live;
+}

@@ -1,0 +1,156 @@
+/*
+ * What all kinds of task have in common: the way up the ladder, rung by rung and never down, the
+ * deadlines between the rungs, and one verdict at the end.
+ */
+#include <assert.h>
+#include <errno.h>
+
+#include "lib/group.h"
+#include "lib/task.h"
+#include "lib/verdict.h"
+
+static enum qs_rung rung_of(const struct qs_task *task)
+{
+	return (enum qs_rung)atomic_load_explicit(&task->record->rung, memory_order_relaxed);
+}
+
+static void set_rung(struct qs_task *task, enum qs_rung rung)
+{
+	assert(rung > rung_of(task));
+	atomic_store_explicit(&task->record->rung, (uint8_t)rung, memory_order_release);
+}
+
+static void ladder_due(struct qs_timer *timer)
+{
+	struct qs_task *task = container_of(timer, struct qs_task, ladder_timer);
+
+	if (rung_of(task) < QS_RUNG_CANCEL)
+		qs_task_cancel(task, qs_task_cause(task));
+	else
+		qs_task_kill(task, qs_task_cause(task));
+}
+
+int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct qs_group *group,
+        const struct qs_task_options *options)
+{
+	struct qs_context *context = group->context;
+
+	if (qs_group_is_closed(group))
+		return -ESHUTDOWN;
+	*task = (struct qs_task){ .kind = kind,
+		.group = group,
+		.ladder = options->ladder,
+		.cancel_at = QS_FOREVER,
+		.ended = options->ended,
+		.arg = options->arg };
+	list_init(&task->in_group);
+	list_init(&task->in_context);
+	int r = qs_timer_init(context->loop, &task->ladder_timer, ladder_due);
+	if (r < 0)
+		return r;
+	r = qs_ledger_open(context->ledger, options->owner, kind->id, options->name,
+	        qs_loop_now(context->loop), &task->record);
+	if (r < 0) {
+		qs_timer_done(&task->ladder_timer);
+		return r;
+	}
+	qs_group_add(group, task);
+	return 0;
+}
+
+uint64_t qs_task_id(const struct qs_task *task)
+{
+	return task->record ? atomic_load_explicit(&task->record->id, memory_order_relaxed) : 0;
+}
+
+enum qs_rung qs_task_rung(const struct qs_task *task)
+{
+	return rung_of(task);
+}
+
+enum qs_cause qs_task_cause(const struct qs_task *task)
+{
+	return (enum qs_cause)task->record->cause;
+}
+
+/* An earlier end of patience counts, a later one does not. */
+static void hasten_cancel(struct qs_task *task, uint64_t cancel_at)
+{
+	if (cancel_at >= task->cancel_at)
+		return;
+	task->cancel_at = cancel_at;
+	qs_timer_arm(&task->ladder_timer, cancel_at);
+}
+
+void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
+{
+	if (!task->record || rung_of(task) > QS_RUNG_ASK)
+		return;
+	if (rung_of(task) == QS_RUNG_ASK) {
+		hasten_cancel(task, cancel_at);
+		return;
+	}
+	uint64_t now = qs_loop_now(task->group->context->loop);
+	task->record->cause = (uint8_t)cause;
+	task->record->asked_at = now;
+	set_rung(task, QS_RUNG_ASK);
+	hasten_cancel(task, MIN(cancel_at, qs_time_add(now, task->ladder.deadline)));
+	task->kind->ask(task);
+}
+
+void qs_task_cancel(struct qs_task *task, enum qs_cause cause)
+{
+	if (!task->record || rung_of(task) >= QS_RUNG_CANCEL)
+		return;
+	qs_task_ask(task, cause, QS_FOREVER);
+	set_rung(task, QS_RUNG_CANCEL);
+	uint64_t now = qs_loop_now(task->group->context->loop);
+	qs_timer_arm(&task->ladder_timer, qs_time_add(now, task->ladder.cancel_grace));
+	task->kind->cancel(task);
+}
+
+void qs_task_kill(struct qs_task *task, enum qs_cause cause)
+{
+	if (!task->record || rung_of(task) >= QS_RUNG_KILL)
+		return;
+	qs_task_cancel(task, cause);
+	set_rung(task, QS_RUNG_KILL);
+	qs_timer_disarm(&task->ladder_timer);
+	task->kind->kill(task);
+}
+
+/* The record is closed, the timer gone, the group left: it is over for everybody but its owner. */
+static enum qs_verdict conclude(struct qs_task *task, const struct qs_verdict_input *input)
+{
+	struct qs_context *context = task->group->context;
+	enum qs_verdict verdict = qs_verdict_decide(input);
+
+	qs_ledger_close(
+	        context->ledger, task->record, verdict, input->outcome, qs_loop_now(context->loop));
+	task->record = NULL;
+	qs_timer_done(&task->ladder_timer);
+	qs_group_remove(task->group, task);
+	return verdict;
+}
+
+void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, bool well_when_asked)
+{
+	struct qs_verdict_input input = { .rung = rung_of(task),
+		.cause = qs_task_cause(task),
+		.outcome = outcome,
+		.well = well,
+		.well_when_asked = well_when_asked };
+	enum qs_verdict verdict = conclude(task, &input);
+
+	if (task->ended)
+		task->ended(task, verdict, task->arg);
+}
+
+void qs_task_abandon(struct qs_task *task)
+{
+	if (!task->record)
+		return;
+	(void)conclude(
+	        task, &(struct qs_verdict_input){
+	                      .rung = rung_of(task), .cause = qs_task_cause(task), .left = true });
+}
