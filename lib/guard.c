@@ -1,0 +1,382 @@
+/*
+ * The guard thread. It shares with the loop: a small inbox of signals and requests under a mutex
+ * that is only ever held for a few instructions, the loop's pulse, and two eventfds. It allocates
+ * nothing while it runs, because the loop may be stuck with the allocator's lock in its hand.
+ *
+ * How it sleeps: with nothing to watch it raises `guard_sleeps` in the pulse and waits for ever;
+ * the loop writes our eventfd when its next turn begins. From then on we look every 10 ms whether
+ * that turn is over, and go back to sleep when the loop is idle again. An idle process thus wakes
+ * up for nothing but the watchdog.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+
+#include "lib/guard.h"
+
+#define LOOK_EVERY   (10 * QS_MSEC)
+#define STALL_AFTER  QS_SEC
+#define LEAVE_MARGIN (5 * QS_MSEC) /* what a loop that does turn needs to leave by itself */
+#define INBOX_SIZE   16
+#define THREAD_STACK (256 * 1024)
+
+enum letter_kind { LETTER_STOP, LETTER_SIGNAL };
+
+struct letter {
+	enum letter_kind kind;
+	int signo;
+	struct qs_stop_reason reason;
+};
+
+struct qs_guard {
+	struct qs_guard_options options;
+	struct qs_clock *clock;
+	struct qs_loop_pulse *pulse;
+	struct qs_watch inbox_watch;
+	pthread_t thread;
+	int signal_fd, wake_fd, inbox_fd;
+	_Atomic bool quit;
+	_Atomic bool pong; /* the loop has answered the latest ping */
+	_Atomic bool ping;
+	_Atomic uint64_t farewell_at; /* QS_FOREVER until qs_guard_farewell */
+	_Atomic int farewell_status;
+
+	pthread_mutex_t lock; /* inbox and shadow */
+	struct letter inbox[INBOX_SIZE];
+	unsigned letters;
+	struct shutdown_fsm shadow; /* sees the requests and the time, and no task ever ending */
+
+	uint64_t ping_at; /* guard thread only: the next ping, QS_FOREVER for none */
+	bool stall_told;
+};
+
+static void poke(int fd)
+{
+	ssize_t n = write(fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+
+	(void)n; /* an eventfd that is full is as readable as it can be */
+}
+
+static void unpoke(int fd)
+{
+	uint64_t count;
+	ssize_t n = read(fd, &count, sizeof(count));
+
+	(void)n;
+}
+
+static void fill_guard_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGUSR2);
+}
+
+int qs_guard_block_signals(void)
+{
+	sigset_t set;
+
+	fill_guard_signals(&set);
+	return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* --- the loop's side --- */
+
+static void post(struct qs_guard *guard, const struct letter *letter)
+{
+	pthread_mutex_lock(&guard->lock);
+	/* Beyond what fits, a further request has nothing left to say: every phase has been
+	 * skipped. */
+	if (guard->letters < INBOX_SIZE)
+		guard->inbox[guard->letters++] = *letter;
+	pthread_mutex_unlock(&guard->lock);
+	poke(guard->inbox_fd);
+}
+
+static bool take_letter(struct qs_guard *guard, struct letter *ret_letter)
+{
+	pthread_mutex_lock(&guard->lock);
+	bool any = guard->letters > 0;
+	if (any) {
+		*ret_letter = guard->inbox[0];
+		guard->letters--;
+		memmove(guard->inbox, guard->inbox + 1, guard->letters * sizeof(guard->inbox[0]));
+	}
+	pthread_mutex_unlock(&guard->lock);
+	return any;
+}
+
+static void inbox_ready(struct qs_watch *watch, unsigned what _unused_)
+{
+	struct qs_guard *guard = container_of(watch, struct qs_guard, inbox_watch);
+	struct letter letter;
+
+	unpoke(guard->inbox_fd);
+	if (atomic_exchange(&guard->ping, false)) {
+		atomic_store(&guard->pong, true);
+		poke(guard->wake_fd);
+	}
+	while (take_letter(guard, &letter)) {
+		if (letter.kind == LETTER_STOP)
+			guard->options.stop_requested(&letter.reason, guard->options.arg);
+		else
+			guard->options.signalled(letter.signo, guard->options.arg);
+	}
+}
+
+/* --- requests, from any thread --- */
+
+void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *reason)
+{
+	struct letter letter = { .kind = LETTER_STOP, .reason = *reason };
+	uint64_t now = qs_time_now();
+
+	pthread_mutex_lock(&guard->lock);
+	int refused = fsm_step(&guard->shadow, FSM_STOP, now, 1);
+	(void)refused; /* past its end: the guard is about to leave, but the loop may hear of it */
+	letter.reason.at = now;
+	letter.reason.deadline = fsm_cancel_at(&guard->shadow);
+	pthread_mutex_unlock(&guard->lock);
+	(void)qs_stop_set(guard->options.stop, &letter.reason);
+	post(guard, &letter);
+	poke(guard->wake_fd);
+}
+
+void qs_guard_set_plan(struct qs_guard *guard, const struct shutdown_plan *plan)
+{
+	pthread_mutex_lock(&guard->lock);
+	if (!fsm_stopping(&guard->shadow))
+		guard->shadow.plan = *plan;
+	pthread_mutex_unlock(&guard->lock);
+}
+
+void qs_guard_farewell(struct qs_guard *guard, uint64_t span, int status)
+{
+	atomic_store(&guard->farewell_status, status);
+	atomic_store(&guard->farewell_at, qs_time_add(qs_time_now(), span));
+	poke(guard->wake_fd);
+}
+
+/* --- the thread --- */
+
+static void read_signals(struct qs_guard *guard)
+{
+	struct signalfd_siginfo info;
+
+	while (read(guard->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		int signo = (int)info.ssi_signo;
+
+		if (signo != SIGTERM && signo != SIGINT) {
+			post(guard, &(struct letter){ .kind = LETTER_SIGNAL, .signo = signo });
+			continue;
+		}
+		struct qs_stop_reason reason = { .cause = QS_CAUSE_SHUTDOWN };
+		snprintf(reason.detail, sizeof(reason.detail), "signal SIG%s from pid %u uid %u",
+		        sigabbrev_np(signo), info.ssi_pid, info.ssi_uid);
+		qs_guard_request_stop(guard, &reason);
+	}
+}
+
+/* Brings the shadow up to the present time. Returns when it says that everything has to be over. */
+static uint64_t shadow_leave_at(struct qs_guard *guard, uint64_t now)
+{
+	pthread_mutex_lock(&guard->lock);
+	while (guard->shadow.wake_at <= now && fsm_step(&guard->shadow, FSM_TIME, now, 0) > 0)
+		;
+	uint64_t at = fsm_stopping(&guard->shadow) ? fsm_leave_at(&guard->shadow) : QS_FOREVER;
+	pthread_mutex_unlock(&guard->lock);
+	return at;
+}
+
+static void leave_if_due(struct qs_guard *guard, uint64_t now, uint64_t leave_at)
+{
+	uint64_t farewell_at = atomic_load(&guard->farewell_at);
+
+	if (now >= farewell_at)
+		_exit(atomic_load(&guard->farewell_status));
+	if (farewell_at == QS_FOREVER && now >= leave_at)
+		_exit(guard->options.last_words(guard->options.arg));
+}
+
+/* The ping goes to the loop, its answer comes back by our eventfd, and only then is it told on. */
+static void keep_watchdog(struct qs_guard *guard, uint64_t now)
+{
+	if (atomic_exchange(&guard->pong, false) && guard->options.alive)
+		guard->options.alive(guard->options.arg);
+	if (now < guard->ping_at)
+		return;
+	guard->ping_at = qs_time_add(now, guard->options.watchdog / 2);
+	atomic_store(&guard->ping, true);
+	poke(guard->inbox_fd);
+}
+
+/* Whether a turn is under way that has to be looked at again. */
+static bool watch_turn(struct qs_guard *guard)
+{
+	uint64_t began = atomic_load(&guard->pulse->turn_began);
+
+	if (began == 0) {
+		guard->stall_told = false;
+		return false;
+	}
+	uint64_t span = qs_time_sub(qs_clock_read(guard->clock), began);
+	if (span < STALL_AFTER) {
+		guard->stall_told = false;
+	} else if (!guard->stall_told && guard->options.stalled) {
+		guard->stall_told = true;
+		guard->options.stalled(
+		        atomic_load(&guard->pulse->holder), span, guard->options.arg);
+	}
+	return true;
+}
+
+/*
+ * The race: the loop begins a turn between our look and our sleep. Raising the flag first and
+ * looking again afterwards closes it: either we see the turn, or the loop sees the flag.
+ */
+static bool may_sleep(struct qs_guard *guard)
+{
+	if (watch_turn(guard))
+		return false;
+	atomic_store(&guard->pulse->guard_sleeps, 1);
+	return !watch_turn(guard);
+}
+
+static void wait_for_news(struct qs_guard *guard, uint64_t until)
+{
+	struct pollfd fds[] = {
+		{ .fd = guard->signal_fd, .events = POLLIN },
+		{ .fd = guard->wake_fd, .events = POLLIN },
+	};
+	uint64_t span = qs_time_sub(until, qs_time_now());
+	struct timespec timeout = { .tv_sec = (time_t)(span / QS_SEC),
+		.tv_nsec = (long)(span % QS_SEC) };
+
+	if (ppoll(fds, ARRAY_SIZE(fds), until == QS_FOREVER ? NULL : &timeout, NULL) <= 0)
+		return;
+	if (fds[1].revents)
+		unpoke(guard->wake_fd);
+	if (fds[0].revents)
+		read_signals(guard);
+}
+
+static void *guard_main(void *arg)
+{
+	struct qs_guard *guard = arg;
+
+	pthread_setname_np(pthread_self(), "guard");
+	while (!atomic_load(&guard->quit)) {
+		uint64_t now = qs_time_now();
+		uint64_t leave_at = qs_time_add(shadow_leave_at(guard, now), LEAVE_MARGIN);
+
+		leave_if_due(guard, now, leave_at);
+		keep_watchdog(guard, now);
+		uint64_t until = MIN(guard->ping_at, leave_at);
+		until = MIN(until, atomic_load(&guard->farewell_at));
+		if (!may_sleep(guard))
+			until = MIN(until, qs_time_add(now, LOOK_EVERY));
+		wait_for_news(guard, until);
+	}
+	return NULL;
+}
+
+/* --- life --- */
+
+static void close_descriptors(struct qs_guard *guard)
+{
+	closep(&guard->signal_fd);
+	closep(&guard->wake_fd);
+	closep(&guard->inbox_fd);
+}
+
+static int open_descriptors(struct qs_guard *guard)
+{
+	sigset_t set;
+
+	fill_guard_signals(&set);
+	guard->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	guard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	guard->inbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (guard->signal_fd < 0 || guard->wake_fd < 0 || guard->inbox_fd < 0)
+		return -errno;
+	return 0;
+}
+
+static int start_thread(struct qs_guard *guard)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+
+	int r = pthread_attr_init(&attributes);
+	if (r != 0)
+		return -r;
+	(void)pthread_attr_setstacksize(&attributes, THREAD_STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	r = pthread_create(&guard->thread, &attributes, guard_main, guard);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return -r;
+}
+
+int qs_guard_start(const struct qs_guard_options *options, struct qs_guard **ret_guard)
+{
+	struct qs_guard *guard = calloc(1, sizeof(*guard));
+
+	if (!guard)
+		return -ENOMEM;
+	guard->options = *options;
+	guard->clock = qs_loop_clock(options->loop);
+	guard->pulse = qs_loop_pulse(options->loop);
+	guard->signal_fd = guard->wake_fd = guard->inbox_fd = -1;
+	guard->inbox_watch.ready = inbox_ready;
+	guard->farewell_at = QS_FOREVER;
+	guard->ping_at = options->watchdog ? qs_time_now() : QS_FOREVER;
+	pthread_mutex_init(&guard->lock, NULL);
+	fsm_init(&guard->shadow, &options->plan);
+
+	int r = open_descriptors(guard);
+	if (r < 0)
+		goto fail;
+	r = qs_watch_start(options->loop, &guard->inbox_watch, guard->inbox_fd, QS_READ);
+	if (r < 0)
+		goto fail;
+	atomic_store(&guard->pulse->guard_fd, guard->wake_fd);
+	r = start_thread(guard);
+	if (r < 0)
+		goto fail_watch;
+	*ret_guard = guard;
+	return 0;
+
+fail_watch:
+	atomic_store(&guard->pulse->guard_fd, -1);
+	qs_watch_stop(&guard->inbox_watch);
+fail:
+	close_descriptors(guard);
+	pthread_mutex_destroy(&guard->lock);
+	free(guard);
+	return r;
+}
+
+void qs_guard_stop(struct qs_guard *guard)
+{
+	if (!guard)
+		return;
+	atomic_store(&guard->quit, true);
+	poke(guard->wake_fd);
+	pthread_join(guard->thread, NULL);
+	atomic_store(&guard->pulse->guard_fd, -1);
+	atomic_store(&guard->pulse->guard_sleeps, 0);
+	qs_watch_stop(&guard->inbox_watch);
+	close_descriptors(guard);
+	pthread_mutex_destroy(&guard->lock);
+	free(guard);
+}
