@@ -59,16 +59,18 @@ struct worker {
 	const struct work *work;
 	struct qs_owner *owner; /* its counts and endings in the ledger */
 	struct qs_group group;
+	struct worker **after; /* who it waits for, as many as config->after names */
+	size_t after_count;
+	unsigned stage; /* in a shutdown; scratch of fleet_assign_stages */
 
 	enum worker_state state;
 	uint64_t since;      /* absolute, of the state */
 	struct run *run;     /* NULL while nothing of it lives */
 	bool wanted;         /* false: stopped through the API until it is started again */
 	bool restart_wanted; /* stop it, then start it anew */
-	bool removed;        /* by a reload: freed when its tree is empty */
-	const struct worker_config *next_config; /* by a reload: taken up when it is next started */
-	bool ready;         /* it has been ready in this run / `once`: has finished well */
-	bool finished_once; /* `once`: has finished well since it was last wanted */
+	bool removed;        /* by a reload: freed when nothing of it lives */
+	bool ready;          /* it has been ready in this run / `once`: has finished well */
+	bool finished_once;  /* `once`: has finished well since it was last wanted */
 
 	struct qs_backoff backoff;
 	struct qs_rate limit;
@@ -103,8 +105,26 @@ QS_MUST_CHECK int worker_restart(struct worker *worker, enum qs_cause cause);
 /* Something it may wait for has changed: a dependency, the hold, the budget. */
 void worker_consider(struct worker *worker);
 
-/* How deep in the graph of `after:` it stands: 0 waits for nobody. */
-unsigned worker_depth(const struct worker *worker);
+/* Whether what waits for it may start: `once` has finished well, `every` has its schedule. */
+bool worker_is_ready(const struct worker *worker);
+
+/* Whether the daemon's readiness need not wait for it (any longer). */
+bool worker_is_satisfied(const struct worker *worker);
+
+/* --- for what a worker runs (struct work) --- */
+
+/* It said READY=1 / was heard of / asks for more time (ns) / says how it is. */
+void worker_note_ready(struct worker *worker);
+void worker_note_beat(struct worker *worker);
+void worker_note_extend(struct worker *worker, uint64_t span);
+void worker_note_status(struct worker *worker, const char *text);
+
+/* A line of its output, folded. Kept, logged, and told to whoever watches. */
+void worker_note_line(struct worker *worker, const char *line, size_t length);
+
+/* The run has been pushed to a rung / has ended. */
+void worker_note_pushed(struct worker *worker, enum qs_rung rung, enum qs_cause cause);
+void worker_note_ended(struct worker *worker, enum qs_verdict verdict);
 
 /* The i-th latest line of its output, NULL beyond. 0 is the newest. */
 const char *worker_line(const struct worker *worker, unsigned i);

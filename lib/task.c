@@ -20,6 +20,12 @@ static void set_rung(struct qs_task *task, enum qs_rung rung)
 	atomic_store_explicit(&task->record->rung, (uint8_t)rung, memory_order_release);
 }
 
+static void tell(struct qs_task *task, enum qs_rung rung)
+{
+	if (task->pushed)
+		task->pushed(task, rung, task->arg);
+}
+
 static void ladder_due(struct qs_timer *timer)
 {
 	struct qs_task *task = container_of(timer, struct qs_task, ladder_timer);
@@ -41,6 +47,7 @@ int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct q
 		.group = group,
 		.ladder = options->ladder,
 		.cancel_at = QS_FOREVER,
+		.pushed = options->pushed,
 		.ended = options->ended,
 		.arg = options->arg };
 	list_init(&task->in_group);
@@ -96,6 +103,7 @@ void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
 	set_rung(task, QS_RUNG_ASK);
 	hasten_cancel(task, MIN(cancel_at, qs_time_add(now, task->ladder.deadline)));
 	task->kind->ask(task);
+	tell(task, QS_RUNG_ASK);
 }
 
 void qs_task_cancel(struct qs_task *task, enum qs_cause cause)
@@ -107,6 +115,7 @@ void qs_task_cancel(struct qs_task *task, enum qs_cause cause)
 	uint64_t now = qs_loop_now(task->group->context->loop);
 	qs_timer_arm(&task->ladder_timer, qs_time_add(now, task->ladder.cancel_grace));
 	task->kind->cancel(task);
+	tell(task, QS_RUNG_CANCEL);
 }
 
 void qs_task_kill(struct qs_task *task, enum qs_cause cause)
@@ -117,6 +126,7 @@ void qs_task_kill(struct qs_task *task, enum qs_cause cause)
 	set_rung(task, QS_RUNG_KILL);
 	qs_timer_disarm(&task->ladder_timer);
 	task->kind->kill(task);
+	tell(task, QS_RUNG_KILL);
 }
 
 /* The record is closed, the timer gone, the group left: it is over for everybody but its owner. */

@@ -38,6 +38,8 @@ struct qs_task_options {
 	const char *name;       /* copied, cut at QS_TASK_NAME_MAX - 1 */
 	struct qs_owner *owner; /* who it counts for, may be NULL */
 	struct qs_ladder ladder;
+	/* Called after each rung it is pushed to. It must not end the task. May be NULL. */
+	void (*pushed)(struct qs_task *task, enum qs_rung rung, void *arg);
 	/* Called last, when nothing of it is left and its verdict is known. It may free the task.
 	 */
 	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);
@@ -53,6 +55,7 @@ struct qs_task {
 	struct qs_timer ladder_timer; /* to the next rung, once asked */
 	struct qs_ladder ladder;
 	uint64_t cancel_at; /* absolute, when asked: QS_FOREVER for never */
+	void (*pushed)(struct qs_task *task, enum qs_rung rung, void *arg);
 	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);
 	void *arg;
 };
