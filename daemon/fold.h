@@ -12,9 +12,16 @@
 
 struct line_reader; /* one a stream */
 
+/* The line has no newline and no NUL behind it; it is valid during the call only. */
 typedef void (*line_fn)(const char *line, size_t length, void *arg);
 
-/* `max_line` bytes of a line are kept, the rest counted ("…[cut, N bytes in all]"). -ENOMEM. */
+/* What marks may add to a line beyond its limit, at most. */
+#define LINE_READER_SLACK 128
+
+/*
+ * `max_line` bytes of a line are kept, the rest counted ("…[cut, N bytes in all]"). -ENOMEM. No
+ * more memory is taken before a line comes in pieces or needs changes.
+ */
 QS_MUST_CHECK int line_reader_new(
         size_t max_line, line_fn fn, void *arg, struct line_reader **ret_reader);
 void line_reader_free(struct line_reader *reader);
@@ -25,8 +32,10 @@ void line_reader_feed(struct line_reader *reader, const char *data, size_t size)
 /* The stream is over: a last line without its newline is a line too. */
 void line_reader_finish(struct line_reader *reader);
 
-/* Folds one text in place into a new string of at most `max` bytes and a NUL: for error texts and
- * bodies. NULL: no memory. */
+/*
+ * Folds one text to a new string of at most `max` bytes and a NUL: for error texts and bodies. A
+ * newline in it becomes "\\n". NULL: no memory.
+ */
 char *fold_text(const char *data, size_t size, size_t max);
 
 #endif

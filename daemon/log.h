@@ -13,21 +13,21 @@
 #include "daemon/config.h"
 #include "lib/macro.h"
 
-/* One fixed 128-bit MESSAGE_ID per kind of event: log_events.h gives each its id and level. */
+/* One fixed MESSAGE_ID per kind of event; systemd/quiesced.catalog explains each. */
 #define LOG_EVENT_MAP(X)                                                                     \
 	X(LOG_NOTE, "")                                                                      \
-	X(LOG_STARTED, "5f0c2f3d1e0a4c3f9d0b7a61c2e40001") /* the daemon is up */            \
-	X(LOG_PHASE, "5f0c2f3d1e0a4c3f9d0b7a61c2e40002")   /* a phase began */               \
-	X(LOG_REPORT, "5f0c2f3d1e0a4c3f9d0b7a61c2e40003")  /* the summary */                 \
-	X(LOG_UNCLEAN, "5f0c2f3d1e0a4c3f9d0b7a61c2e40004") /* the last run had no report */  \
-	X(LOG_WORKER_STATE, "5f0c2f3d1e0a4c3f9d0b7a61c2e40005")                              \
-	X(LOG_WORKER_ENDED, "5f0c2f3d1e0a4c3f9d0b7a61c2e40006")  /* a verdict */             \
-	X(LOG_WORKER_OUTPUT, "5f0c2f3d1e0a4c3f9d0b7a61c2e40007") /* a line of a child */     \
-	X(LOG_STRAGGLER, "5f0c2f3d1e0a4c3f9d0b7a61c2e40008")     /* who holds the stop up */ \
-	X(LOG_STALL, "5f0c2f3d1e0a4c3f9d0b7a61c2e40009")         /* the loop is stuck */     \
-	X(LOG_RELOAD, "5f0c2f3d1e0a4c3f9d0b7a61c2e4000a")                                    \
-	X(LOG_DROPPED, "5f0c2f3d1e0a4c3f9d0b7a61c2e4000b") /* lines were lost */             \
-	X(LOG_CONTROL, "5f0c2f3d1e0a4c3f9d0b7a61c2e4000c") /* who changed what */
+	X(LOG_STARTED, "b1f09adfb8744293857c89d3a2a91ea0") /* the daemon is up */            \
+	X(LOG_PHASE, "61377046cf2c40bebcadc20618d684bf")   /* a phase began */               \
+	X(LOG_REPORT, "9b10bb54f23346819cf27e15287e939b")  /* the summary */                 \
+	X(LOG_UNCLEAN, "828ed438822c4dbd88ca6601c5ebc1fc") /* the last run had no report */  \
+	X(LOG_WORKER_STATE, "bfa9623e239247bb83e05d442f6455cb")                              \
+	X(LOG_WORKER_ENDED, "0a2cf80f335447af9323cd97c0d1ec09")  /* a verdict */             \
+	X(LOG_WORKER_OUTPUT, "32c3a3e30a284dbebfc3b3ab747bed6a") /* a line of a child */     \
+	X(LOG_STRAGGLER, "421e7ca5d67e42e7b4e8aa8aede5e093")     /* who holds the stop up */ \
+	X(LOG_STALL, "dcded927d9334dcfb66f0ee28dbae1ea")         /* the loop is stuck */     \
+	X(LOG_RELOAD, "2970f303de18490e930afd4e3f5f6113")                                    \
+	X(LOG_DROPPED, "cb4078258f8c47829e66d7bd59958cb0") /* lines were lost */             \
+	X(LOG_CONTROL, "1040f28ad628497386128ba8fcd84842") /* who changed what */
 
 #define LOG_EVENT_VALUE(value, id) value,
 enum log_event { LOG_EVENT_MAP(LOG_EVENT_VALUE) LOG_EVENT_COUNT };
@@ -46,15 +46,22 @@ struct log_options {
 	bool journal; /* datagrams to the journal's socket, else text to `fd` */
 	int fd;       /* usually 2 */
 	enum log_level level;
-	size_t max_line; /* bytes; longer texts are cut and marked with their length */
+	size_t max_line;          /* bytes; longer texts are cut and marked with their length */
+	const char *journal_path; /* of the journal's socket; NULL: the system's. Not copied */
 };
 
-/* Starts the writer. Before it and after log_done lines go straight to standard error. */
+/*
+ * Starts the writer. Before it and after log_done lines go straight to standard error. -ENOMEM,
+ * -EAGAIN (no thread), -EALREADY.
+ */
 QS_MUST_CHECK int log_init(const struct log_options *options);
 void log_set_level(enum log_level level);
 void log_set_max_line(size_t bytes);
 
-/* Waits at most until `deadline` (absolute) for what is in the ring, then ends the writer. */
+/*
+ * Waits at most until `deadline` (absolute) for what is in the ring, then ends the writer. One that
+ * is stuck in a write is left behind for the process's exit to end.
+ */
 void log_done(uint64_t deadline);
 
 void log_event(enum log_level level, const struct log_fields *fields, const char *format, ...)
