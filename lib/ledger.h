@@ -3,13 +3,14 @@
  * endings of each owner. Records have a fixed layout and never move, so that another thread can
  * read them without a lock or an allocation while the loop is stuck anywhere.
  *
- * Written by the loop's thread only. A record is valid for a reader while its `id` is not 0 and is
- * the same before and after reading.
+ * Written by the loop's thread only, but for qs_ledger_retain and qs_ledger_close_books. Another
+ * thread reads a record by qs_ledger_read. The loop's own thread may look at it directly.
  */
 #ifndef QS_LEDGER_H
 #define QS_LEDGER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <quiesce/words.h>
@@ -33,22 +34,37 @@ struct qs_owner {
 	char name[QS_NAME_MAX];
 	_Atomic uint64_t started;                 /* tasks, since the ledger began */
 	_Atomic uint64_t ended[QS_VERDICT_COUNT]; /* by verdict */
-	struct qs_ending *endings; /* ring of QS_ENDINGS_KEPT, NULL before the first */
+	struct qs_ending *endings; /* ring of QS_ENDINGS_KEPT, NULL before the first; loop thread */
 	uint64_t endings_count;    /* ever written; the newest at (count - 1) % KEPT */
-	struct qs_owner *next;     /* in order of creation */
+	_Atomic(struct qs_owner *) next; /* in order of creation */
 };
 
 struct qs_record {
 	_Atomic uint64_t id; /* 0: free */
 	_Atomic uint64_t
 	        polled_at; /* when the task last looked at its stop event, coarse; 0: unknown */
-	_Atomic(const char *) waiting_on;        /* a static string, NULL: nothing that is known */
-	_Atomic int64_t pid;                     /* of a process, 0 for none */
-	struct qs_owner *owner;                  /* NULL: counted by nobody */
-	uint64_t started_at, asked_at, ended_at; /* absolute, ns; 0: not yet */
-	struct qs_outcome outcome;
-	uint8_t kind, cause;
+	_Atomic(const char *) waiting_on; /* a static string, NULL: nothing that is known */
+	_Atomic int64_t pid;              /* of a process, 0 for none */
+	_Atomic(struct qs_owner *) owner; /* NULL: counted by nobody */
+	_Atomic uint64_t started_at, asked_at, ended_at; /* absolute, ns; 0: not yet */
+	struct qs_record *next_free;                     /* for ledger.c */
+	_Atomic uint64_t outcome;                        /* packed; qs_ledger_read unpacks it */
+	_Atomic uint8_t kind, cause;
 	_Atomic uint8_t rung, verdict; /* QS_VERDICT_NONE while it lives */
+	char name[QS_TASK_NAME_MAX];
+};
+
+/* What qs_ledger_read took from a record: a copy that nobody changes. */
+struct qs_record_copy {
+	uint64_t id, polled_at, started_at, asked_at, ended_at;
+	const char *waiting_on;
+	const struct qs_owner *owner;
+	int64_t pid;
+	struct qs_outcome outcome; /* QS_OUTCOME_NONE while it lives */
+	enum qs_kind kind;
+	enum qs_cause cause;
+	enum qs_rung rung;
+	enum qs_verdict verdict;
 	char name[QS_TASK_NAME_MAX];
 };
 
@@ -60,17 +76,26 @@ QS_MUST_CHECK int qs_ledger_owner(
         struct qs_ledger *ledger, const char *name, struct qs_owner **ret_owner);
 struct qs_owner *qs_ledger_first_owner(const struct qs_ledger *ledger);
 
-/* Opens a record with a new id, counts it as started. -ENOMEM: nothing was counted. */
+/* Opens a record with a new id, counts it as started. -ENOMEM, -ESHUTDOWN (the books are closed):
+ * nothing was counted. */
 QS_MUST_CHECK int qs_ledger_open(struct qs_ledger *ledger, struct qs_owner *owner,
         enum qs_kind kind, const char *name, uint64_t now, struct qs_record **ret_record);
 
 /*
  * Closes it with its verdict. The slot is free for another task, unless the ledger retains what
- * ends (from the request to stop on), for the report.
+ * ends (from the request to stop on), for the report. Does nothing to a record that has a verdict.
  */
 void qs_ledger_close(struct qs_ledger *ledger, struct qs_record *record, enum qs_verdict verdict,
         struct qs_outcome outcome, uint64_t now);
+
+/* From now on what ends keeps its record. Any thread. */
 void qs_ledger_retain(struct qs_ledger *ledger);
+
+/*
+ * The last entry: whatever lives is abandoned, and nothing that the loop still does changes a
+ * verdict. For who leaves the process beside a stuck loop. Any thread, lock-free, no allocation.
+ */
+void qs_ledger_close_books(struct qs_ledger *ledger, uint64_t now);
 
 /* How many tasks live. Any thread. */
 uint64_t qs_ledger_live(const struct qs_ledger *ledger);
@@ -80,5 +105,8 @@ uint64_t qs_ledger_live(const struct qs_ledger *ledger);
  * thread than the loop's sees each record at some moment of the walk.
  */
 const struct qs_record *qs_ledger_next(const struct qs_ledger *ledger, uint64_t *cursor);
+
+/* A consistent copy of a record, or false if it is free or changed hands just now. Any thread. */
+QS_MUST_CHECK bool qs_ledger_read(const struct qs_record *record, struct qs_record_copy *ret_copy);
 
 #endif

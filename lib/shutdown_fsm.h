@@ -70,6 +70,8 @@ struct shutdown_fsm {
 	                            lived */
 	uint64_t requested_at;   /* of the first stop; 0 before */
 	uint64_t wake_at;        /* when FSM_TIME is due; QS_FOREVER for never */
+	/* When each phase begins at the latest; QS_FOREVER before the first stop. */
+	uint64_t cancel_at, kill_at, leave_at;
 };
 
 void fsm_init(struct shutdown_fsm *fsm, const struct shutdown_plan *plan);
@@ -77,6 +79,9 @@ void fsm_init(struct shutdown_fsm *fsm, const struct shutdown_plan *plan);
 /*
  * Feeds one event at the time `now` and returns the actions it calls for. `stages` is looked at
  * with the first FSM_STOP only. -EINVAL when the event is refused in this state: nothing changed.
+ * One step moves at most one state, so that each phase is announced, also one without length:
+ * as long as `wake_at` is not after `now`, feed FSM_TIME again. FSM_TIME before `wake_at` does
+ * nothing.
  */
 QS_MUST_CHECK int fsm_step(
         struct shutdown_fsm *fsm, enum fsm_event event, uint64_t now, unsigned stages);
@@ -86,7 +91,8 @@ enum qs_phase fsm_phase(const struct shutdown_fsm *fsm);
 /* Whether a stop has been asked for. */
 bool fsm_stopping(const struct shutdown_fsm *fsm);
 
-/* The absolute end of the present phase / of everything: QS_FOREVER while no stop was asked for. */
+/* When all are cancelled and when the process leaves, at the latest; further stops move it to
+ * earlier. QS_FOREVER while no stop was asked for. */
 uint64_t fsm_cancel_at(const struct shutdown_fsm *fsm);
 uint64_t fsm_leave_at(const struct shutdown_fsm *fsm);
 
