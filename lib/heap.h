@@ -23,7 +23,7 @@ struct heap {
 
 void heap_done(struct heap *heap);
 
-/* Makes room for one more than `count` nodes, so that heap_add cannot fail. -ENOMEM. */
+/* Makes room for `count` nodes in all: below that heap_add cannot fail. -ENOMEM. */
 QS_MUST_CHECK int heap_reserve(struct heap *heap, size_t count);
 
 /* The node must be in no heap. -ENOMEM. */
