@@ -1,0 +1,6 @@
+#!/bin/sh
+# One run of a periodic task. It hears no signal: what it has begun it finishes.
+trap '' TERM
+echo "a batch begins"
+sleep 0.9
+echo "the batch is done"
