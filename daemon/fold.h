@@ -34,7 +34,7 @@ void line_reader_finish(struct line_reader *reader);
 
 /*
  * Folds one text to a new string of at most `max` bytes and a NUL: for error texts and bodies. A
- * newline in it becomes "\\n". NULL: no memory.
+ * newline in it becomes "\n". NULL: no memory.
  */
 char *fold_text(const char *data, size_t size, size_t max);
 
