@@ -36,6 +36,18 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
+/* Appends all of `from`, in their order, and leaves it empty. */
+static inline void list_move_all(struct list *head, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = head->prev;
+	head->prev->next = from->next;
+	from->prev->next = head;
+	head->prev = from->prev;
+	list_init(from);
+}
+
 #define list_entry(node, type, member) container_of(node, type, member)
 
 /* The body may remove the current node, and no other. */

@@ -1,7 +1,7 @@
 /*
  * The event loop: descriptors, timers, jobs at the end of a turn, and functions posted from other
  * threads. The only file with event2/ behind it. Timers are our own heap over the runtime's clock,
- * with one libevent timer armed for the earliest.
+ * with one timerfd set to the earliest.
  *
  * Watches, timers and jobs are embedded in what they serve and may be stopped, disarmed and freed
  * in their own callback or in anybody else's: none of them is called after it was stopped.
@@ -29,8 +29,8 @@ void qs_loop_free(struct qs_loop *loop);
 
 struct qs_clock *qs_loop_clock(const struct qs_loop *loop);
 
-/* The time at which the present turn began: one reading a turn. */
-uint64_t qs_loop_now(const struct qs_loop *loop);
+/* The time at which the present turn began: one reading a turn. Outside of a turn: the present. */
+uint64_t qs_loop_now(struct qs_loop *loop);
 
 /* The event_base, for the one other user of libevent (a control server over evhttp). */
 struct event_base *qs_loop_base(const struct qs_loop *loop);
@@ -101,7 +101,7 @@ void qs_job_cancel(struct qs_job *job);
 /* Runs `fn` in the loop's thread. -ENOMEM; -ESHUTDOWN after qs_loop_close_posts. Any thread. */
 QS_MUST_CHECK int qs_loop_post(struct qs_loop *loop, void (*fn)(void *arg), void *arg);
 
-/* Nothing can be posted any more; what was posted runs now. */
+/* Nothing can be posted any more; what was posted runs now. Loop thread. */
 void qs_loop_close_posts(struct qs_loop *loop);
 
 /* Wakes the loop up without a job. Any thread; async-signal-safe. */
@@ -111,8 +111,8 @@ void qs_loop_wake(struct qs_loop *loop);
 
 /*
  * One turn: waits for the first thing to happen (with `wait` false: does not wait), runs what is
- * due, then the jobs. With a virtual clock it never waits: it jumps to the earliest timer when
- * nothing else is due. Returns 1 if anything ran, 0 if nothing did.
+ * due, then the jobs. With a virtual clock it never waits: with `wait` it jumps to the earliest
+ * timer when nothing else is due. Returns 1 if anything ran, 0 if nothing did.
  */
 int qs_loop_turn(struct qs_loop *loop, bool wait);
 
