@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/macro.h"
+#include "lib/utf8.h"
 
 #define FIRST_CHUNK_BITS 6
 #define CHUNK_COUNT      26
@@ -145,7 +145,7 @@ static struct qs_record *take_record(struct qs_ledger *ledger)
 /* A reader may be copying the name of the slot's last task: byte by byte, like all other fields. */
 static void store_name(struct qs_record *record, const char *name)
 {
-	size_t length = name ? strnlen(name, sizeof(record->name) - 1) : 0;
+	size_t length = name ? qs_utf8_cut(name, strlen(name), sizeof(record->name) - 1) : 0;
 
 	for (size_t i = 0; i < sizeof(record->name); i++)
 		__atomic_store_n(&record->name[i], i < length ? name[i] : '\0', __ATOMIC_RELEASE);

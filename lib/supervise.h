@@ -20,7 +20,8 @@ uint64_t qs_random_below(struct qs_random *random, uint64_t bound); /* 0 for bou
 
 struct qs_backoff_plan {
 	uint64_t base, cap;   /* the n-th delay is drawn from [0, min(cap, base * 2^n)], ns */
-	uint64_t reset_after; /* having run this long, the next failure counts as the first */
+	uint64_t reset_after; /* having run this long, the next failure counts as the first; 0:
+	                         never */
 };
 
 struct qs_backoff {
