@@ -28,7 +28,7 @@ struct daemon_options {
 
 struct daemon {
 	struct daemon_options options;
-	struct config *config;
+	struct config *config; /* the fleet's, once there is one */
 	struct qs_notify notify;
 	struct qs_clock clock;
 	struct qs_loop *loop;
@@ -46,6 +46,9 @@ struct daemon {
 	struct control *control;
 	uint64_t started_at; /* absolute, ns */
 	bool announced_ready;
+	struct qs_timer tick; /* while it starts or stops: words to the service manager */
+	_Atomic bool
+	        report_claimed; /* by the loop's thread or the guard's: the first one writes it */
 };
 
 enum exit_status {

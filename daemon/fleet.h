@@ -16,6 +16,7 @@
 
 struct fleet_hooks {
 	void (*readiness)(void *arg, bool ready); /* it has changed */
+	void (*changed)(void *arg); /* at the end of a turn in which a worker changed */
 	void *arg;
 };
 
@@ -24,20 +25,24 @@ struct fleet {
 	struct qs_group *root;
 	struct qs_reaper *reaper;
 	struct events *events;
-	const struct config *config;
+	struct config *config; /* its own */
 	struct list workers;   /* in the order of the configuration */
 	struct qs_rate budget; /* restarts over all workers */
 	struct qs_random random;
+	bool begun; /* fleet_start was called */
 	bool held;  /* draining or stopping: nothing is started */
 	bool ready; /* every essential worker is ready */
 	struct fleet_hooks hooks;
 	struct qs_job settle; /* after any change: dependencies, readiness */
+	struct qs_timer more; /* goes on with the starts in the next turn */
+	struct config **old;  /* replaced by reloads; kept while a removed worker lives */
+	size_t old_count;
 };
 
-/* Takes no ownership of the configuration. -ENOMEM. */
-QS_MUST_CHECK int fleet_init(struct fleet *fleet, struct qs_context *context,
-        struct qs_group *root, struct qs_reaper *reaper, struct events *events,
-        const struct config *config, const struct fleet_hooks *hooks);
+/* Takes ownership of the configuration, also on failure. -ENOMEM. */
+QS_MUST_CHECK int fleet_init(struct fleet *fleet, struct qs_context *context, struct qs_group *root,
+        struct qs_reaper *reaper, struct events *events, struct config *config,
+        const struct fleet_hooks *hooks);
 void fleet_done(struct fleet *fleet);
 
 struct worker *fleet_find(const struct fleet *fleet, const char *name);
@@ -59,9 +64,8 @@ struct fleet_change {
 };
 
 /*
- * Makes the fleet follow a new configuration. What can fail is done before the first worker is
- * touched: -ENOMEM leaves everything as it was. The old configuration may be freed when `*ret_done`
- * says that nobody uses it any more; the fleet keeps count itself and frees it: takes ownership.
+ * Makes the fleet follow a new configuration, of which it takes ownership on success. What can fail
+ * is done before the first worker is touched: -ENOMEM leaves everything as it was.
  */
 QS_MUST_CHECK int fleet_reload(
         struct fleet *fleet, struct config *config, struct fleet_change *ret_change);

@@ -70,7 +70,7 @@ struct worker {
 	bool restart_wanted; /* stop it, then start it anew */
 	bool removed;        /* by a reload: freed when nothing of it lives */
 	bool ready;          /* it has been ready in this run / `once`: has finished well */
-	bool finished_once;  /* `once`: has finished well since it was last wanted */
+	bool by_policy;      /* its next start is a restart */
 
 	struct qs_backoff backoff;
 	struct qs_rate limit;
@@ -78,12 +78,12 @@ struct worker {
 	uint64_t skipped;           /* slots of `every` that found it still running */
 	uint64_t started_at;        /* of the present or last run, absolute; 0: never */
 	uint64_t next_start_at;     /* of `every` or back-off, absolute; 0: none */
-	struct qs_timer timer;      /* next start, next slot, or ready timeout */
+	struct qs_timer timer;      /* in back-off: the next start; starting: the ready timeout */
 	struct qs_timer slot_timer; /* `every`: the next slot */
 	struct qs_heartbeat heartbeat;
 
-	char detail[WORKER_TEXT_MAX]; /* why it is in its state: "exit status 3", "waits for ticker"
-	                               */
+	/* Why it is in its state: "exit status 3", "restart limit reached". */
+	char detail[WORKER_TEXT_MAX];
 	char status_text[WORKER_TEXT_MAX]; /* its own STATUS= */
 	char *lines[WORKER_LINES_KEPT];    /* the latest lines of its output, a ring */
 	uint64_t line_count;
@@ -96,14 +96,16 @@ QS_MUST_CHECK int worker_new(
 /* Nothing of it may live. */
 void worker_free(struct worker *worker);
 
-/* By the administrator. Done when the state says so. -EBUSY during a shutdown or drain (start,
- * restart). */
+/*
+ * By the administrator; done when the state says so. -EBUSY for start and restart during a shutdown
+ * or a drain.
+ */
 QS_MUST_CHECK int worker_start(struct worker *worker);
 QS_MUST_CHECK int worker_stop(struct worker *worker, enum qs_cause cause);
 QS_MUST_CHECK int worker_restart(struct worker *worker, enum qs_cause cause);
 
-/* Something it may wait for has changed: a dependency, the hold, the budget. */
-void worker_consider(struct worker *worker);
+/* Something it may wait for has changed. Returns 1 if it has been started, 0 otherwise. */
+int worker_consider(struct worker *worker);
 
 /* Whether what waits for it may start: `once` has finished well, `every` has its schedule. */
 bool worker_is_ready(const struct worker *worker);
