@@ -46,7 +46,8 @@ size_t qs_utf8_cut(const char *text, size_t size, size_t limit)
 {
 	if (size <= limit)
 		return size;
-	while (limit > 0 && ((unsigned char)text[limit] & 0xc0) == 0x80)
-		limit--;
-	return limit;
+	size_t edge = limit;
+	while (edge > 0 && limit - edge < 4 && ((unsigned char)text[edge] & 0xc0) == 0x80)
+		edge--;
+	return limit - edge < 4 ? edge : limit;
 }

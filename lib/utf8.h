@@ -15,7 +15,9 @@ int qs_utf8_next(const char *data, size_t size);
 /* Whether a well-formed character steers terminals instead of being shown: C0 with tab, DEL, C1. */
 bool qs_utf8_is_control(const char *character);
 
-/* The longest prefix of well-formed text of at most `limit` bytes that ends at a character's edge.
+/*
+ * The length of the longest prefix of at most `limit` bytes that ends at a character's edge; where
+ * there are no characters, `limit`.
  */
 size_t qs_utf8_cut(const char *text, size_t size, size_t limit);
 
