@@ -21,11 +21,6 @@
 #define MARKER_NAME "run.json"
 #define FILE_MAX    (64 * 1024 * 1024)
 
-static void json_decrefp(json_t **json)
-{
-	json_decref(*json);
-}
-
 /* --- files in the directory --- */
 
 static int write_all(int fd, const char *data, size_t size)
