@@ -14,13 +14,14 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "lib/eventfd.h"
 #include "lib/macro.h"
+#include "lib/post_queue.h"
 
 /* What event_base_new opens: an epoll and a pair for signals. */
 #define BASE_DESCRIPTORS 3
@@ -32,12 +33,6 @@ enum loop_state {
 	LOOP_OUTSIDE, /* no turn */
 	LOOP_WAITING, /* in a turn, nothing has happened yet */
 	LOOP_TURNING, /* things run */
-};
-
-struct post {
-	struct list node;
-	void (*fn)(void *arg);
-	void *arg;
 };
 
 struct qs_loop {
@@ -57,23 +52,10 @@ struct qs_loop {
 	uint64_t armed_at;  /* what the timerfd is set to, QS_FOREVER while it is off */
 	struct list jobs;
 
-	pthread_mutex_t posts_lock;
-	struct list posts; /* under posts_lock, like the next one */
-	bool posts_closed;
-	struct list taken_posts; /* the loop's own: they run next, in their order */
+	struct post_queue posts;
 };
 
 /* --- the turn --- */
-
-static void write_eventfd(int fd)
-{
-	static const uint64_t one = 1;
-	int saved = errno;
-
-	/* The only failure is a full counter, and then the reader has every reason to wake up. */
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-		errno = saved;
-}
 
 /*
  * The guard says that it sleeps and then looks whether a turn has begun; here a turn begins and
@@ -90,7 +72,7 @@ static void begin_turn(struct qs_loop *loop)
 	atomic_fetch_add_explicit(&pulse->turns, 1, memory_order_relaxed);
 	atomic_store(&pulse->turn_began, loop->now);
 	if (atomic_load(&pulse->guard_sleeps) && atomic_exchange(&pulse->guard_sleeps, 0))
-		write_eventfd(atomic_load(&pulse->guard_fd));
+		eventfd_raise(atomic_load(&pulse->guard_fd));
 }
 
 static bool timer_is_due(const struct qs_loop *loop)
@@ -342,63 +324,34 @@ void qs_job_cancel(struct qs_job *job)
 
 void qs_loop_wake(struct qs_loop *loop)
 {
-	write_eventfd(loop->wake_fd);
+	eventfd_raise(loop->wake_fd);
 }
 
 int qs_loop_post(struct qs_loop *loop, void (*fn)(void *arg), void *arg)
 {
-	struct post *post = malloc(sizeof(*post));
-	bool closed, first;
+	int r = post_queue_add(&loop->posts, fn, arg);
 
-	if (!post)
-		return -ENOMEM;
-	*post = (struct post){ .fn = fn, .arg = arg };
-	pthread_mutex_lock(&loop->posts_lock);
-	closed = loop->posts_closed;
-	first = list_empty(&loop->posts);
-	if (!closed)
-		list_append(&loop->posts, &post->node);
-	pthread_mutex_unlock(&loop->posts_lock);
-	if (closed) {
-		free(post);
-		return -ESHUTDOWN;
-	}
-	if (first)
+	if (r > 0)
 		qs_loop_wake(loop);
-	return 0;
+	return MIN(r, 0);
 }
 
-/* A function may itself post (that waits for the next turn) or close the posts. */
 static void run_posts(struct qs_loop *loop)
 {
-	pthread_mutex_lock(&loop->posts_lock);
-	list_move_all(&loop->taken_posts, &loop->posts);
-	pthread_mutex_unlock(&loop->posts_lock);
-	while (!list_empty(&loop->taken_posts)) {
-		struct post *post = list_entry(loop->taken_posts.next, struct post, node);
-
-		list_remove(&post->node);
+	if (post_queue_run(&loop->posts))
 		loop->ran = true;
-		post->fn(post->arg);
-		free(post);
-	}
 }
 
 static void wakefd_is_ready(int fd, _unused_ short what, void *arg)
 {
-	struct qs_loop *loop = arg;
-	uint64_t count;
-
-	begin_turn(loop);
-	if (read(fd, &count, sizeof(count)) > 0)
-		run_posts(loop);
+	begin_turn(arg);
+	eventfd_lower(fd);
+	run_posts(arg);
 }
 
 void qs_loop_close_posts(struct qs_loop *loop)
 {
-	pthread_mutex_lock(&loop->posts_lock);
-	loop->posts_closed = true;
-	pthread_mutex_unlock(&loop->posts_lock);
+	post_queue_close(&loop->posts);
 	run_posts(loop);
 }
 
@@ -477,9 +430,7 @@ int qs_loop_new(struct qs_clock *clock, struct qs_loop **ret_loop)
 	loop->now = qs_clock_read(clock);
 	atomic_init(&loop->pulse.guard_fd, -1);
 	list_init(&loop->jobs);
-	list_init(&loop->posts);
-	list_init(&loop->taken_posts);
-	pthread_mutex_init(&loop->posts_lock, NULL);
+	post_queue_init(&loop->posts);
 	r = open_loop(loop);
 	if (r < 0) {
 		qs_loop_free(loop);
@@ -493,9 +444,6 @@ void qs_loop_free(struct qs_loop *loop)
 {
 	if (!loop)
 		return;
-	list_move_all(&loop->taken_posts, &loop->posts);
-	list_for_each (node, &loop->taken_posts)
-		free(list_entry(node, struct post, node));
 	heap_done(&loop->timers);
 	if (loop->timer_event)
 		event_free(loop->timer_event);
@@ -505,6 +453,6 @@ void qs_loop_free(struct qs_loop *loop)
 		event_base_free(loop->base);
 	closep(&loop->timer_fd);
 	closep(&loop->wake_fd);
-	pthread_mutex_destroy(&loop->posts_lock);
+	post_queue_done(&loop->posts);
 	free(loop);
 }

@@ -90,6 +90,7 @@ QS_EXPORT QS_MUST_CHECK int qs_stop_parse(
 /*
  * For the owner of a tree's root: the descriptor that asks for a dispatch, and the dispatch, which
  * makes every due descriptor readable and calls every due callback. One dispatching thread a tree.
+ * A callback may free any event but the root, its own too.
  */
 QS_EXPORT int qs_stop_wake_fd(const qs_stop *root);
 QS_EXPORT void qs_stop_dispatch(qs_stop *root);
