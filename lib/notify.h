@@ -7,6 +7,7 @@
 #define QS_NOTIFY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct qs_notify {
@@ -17,13 +18,16 @@ struct qs_notify {
 };
 
 /*
- * Reads the environment. Afterwards it is clean of NOTIFY_SOCKET (kept aside), WATCHDOG_*, LISTEN_*
- * and JOURNAL_STREAM, so that children do not inherit them. Passed descriptors become close-on-exec
- * and non-blocking.
+ * Reads the environment and leaves it as it is: who starts children takes these variables out of
+ * theirs. Passed descriptors become close-on-exec and non-blocking.
  */
 void qs_notify_init(struct qs_notify *notify);
 
-/* Thread-safe, allocation-free but for what libsystemd does itself. */
+/*
+ * Thread-safe, no allocation, so that the guard may call them while the loop is stuck. A manager
+ * that does not read is waited for by ready, reloading and stopping for a few milliseconds, by the
+ * others not at all: -EAGAIN. Control characters in a status become spaces; a long one is cut.
+ */
 int qs_notify_ready(const char *status);
 int qs_notify_status(const char *status);
 int qs_notify_reloading(void); /* RELOADING=1 and MONOTONIC_USEC= in one datagram */
@@ -31,7 +35,7 @@ int qs_notify_stopping(const char *status);
 int qs_notify_extend(uint64_t span);
 int qs_notify_watchdog(void);
 
-/* "<name>" of the i-th passed descriptor, "" when unknown. Static until the end. */
-const char *qs_notify_fd_name(int index);
+/* The name of the i-th passed descriptor, "" when it has none. Returns `buffer`. */
+char *qs_notify_fd_name(int index, char *buffer, size_t size);
 
 #endif
