@@ -1,0 +1,42 @@
+#!/bin/sh
+# Everything that a user can see is documented: each key of the configuration in quiesced.yaml(5),
+# each option of the programs in their pages and in --help, each exit status in quiesced(8) and the
+# README. And the example configuration is a good one.
+set -u
+
+cd "${1:-${QUIESCE_SOURCE:?names the source directory}}" || exit 1
+bin=${QUIESCE_BUILD:?names the build directory}/bin
+found=$(mktemp) || exit 1
+trap 'rm -f "$found"' EXIT
+
+# A page as plain words: no fonts, no escaped minus.
+page() {
+	sed 's/\\f[BIRP]//g; s/\\-/-/g; s/\\&//g' "packaging/man/$1"
+}
+
+# documented PAGE WORD: as a word of its own
+documented() {
+	page "$1" | grep -qE -- "(^|[^a-z_.-])$(printf '%s' "$2" | sed 's/[.]/[.]/g')([^a-z_-]|\$)" ||
+		echo "$2 is not in $1"
+}
+
+"$bin/quiesced" --reference | grep -v '^[[:space:]]' | while read -r key; do
+	documented quiesced.yaml.5 "$key"
+done >"$found"
+for program in quiesced:quiesced.8 quiescectl:quiescectl.1; do
+	"$bin/${program%:*}" --help | grep -oE -- '--[a-z][a-z-]*' | sort -u | while read -r option; do
+		documented "${program#*:}" "$option"
+	done
+done >>"$found"
+for status in 0 1 2 4 6 150 151; do
+	page quiesced.8 | grep -qE "^\\.B $status\$" || echo "exit status $status is not in quiesced.8"
+	grep -qE "^\\| $status +\\|" README.md || echo "exit status $status is not in README.md"
+done >>"$found"
+"$bin/quiesced" --check-config --config packaging/examples/quiesced.yaml 2>>"$found" >/dev/null ||
+	echo 'packaging/examples/quiesced.yaml is wrong' >>"$found"
+
+[ ! -s "$found" ] || {
+	cat "$found"
+	exit 1
+}
+echo 'All of it is documented.'
