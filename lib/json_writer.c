@@ -156,27 +156,27 @@ int json_writer_finish(struct json_writer *writer)
 	return writer->error;
 }
 
-void json_begin_object(struct json_writer *writer, const char *key)
+void qs_json_begin_object(struct json_writer *writer, const char *key)
 {
 	begin(writer, key, '{');
 }
 
-void json_end_object(struct json_writer *writer)
+void qs_json_end_object(struct json_writer *writer)
 {
 	end(writer, '}');
 }
 
-void json_begin_array(struct json_writer *writer, const char *key)
+void qs_json_begin_array(struct json_writer *writer, const char *key)
 {
 	begin(writer, key, '[');
 }
 
-void json_end_array(struct json_writer *writer)
+void qs_json_end_array(struct json_writer *writer)
 {
 	end(writer, ']');
 }
 
-void json_string(struct json_writer *writer, const char *key, const char *text)
+void qs_json_string(struct json_writer *writer, const char *key, const char *text)
 {
 	begin_value(writer, key);
 	if (text)
@@ -185,7 +185,7 @@ void json_string(struct json_writer *writer, const char *key, const char *text)
 		put_text(writer, "null");
 }
 
-void json_unsigned(struct json_writer *writer, const char *key, uint64_t value)
+void qs_json_unsigned(struct json_writer *writer, const char *key, uint64_t value)
 {
 	begin_value(writer, key);
 	put_digits(writer, value, 1);
@@ -196,7 +196,7 @@ static uint64_t magnitude(int64_t value)
 	return value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 }
 
-void json_signed(struct json_writer *writer, const char *key, int64_t value)
+void qs_json_signed(struct json_writer *writer, const char *key, int64_t value)
 {
 	begin_value(writer, key);
 	if (value < 0)
@@ -204,7 +204,7 @@ void json_signed(struct json_writer *writer, const char *key, int64_t value)
 	put_digits(writer, magnitude(value), 1);
 }
 
-void json_milliseconds(struct json_writer *writer, const char *key, int64_t nanoseconds)
+void qs_json_milliseconds(struct json_writer *writer, const char *key, int64_t nanoseconds)
 {
 	uint64_t microseconds = magnitude(nanoseconds) / 1000;
 
@@ -216,13 +216,13 @@ void json_milliseconds(struct json_writer *writer, const char *key, int64_t nano
 	put_digits(writer, microseconds % 1000, 3);
 }
 
-void json_bool(struct json_writer *writer, const char *key, bool value)
+void qs_json_bool(struct json_writer *writer, const char *key, bool value)
 {
 	begin_value(writer, key);
 	put_text(writer, value ? "true" : "false");
 }
 
-void json_null(struct json_writer *writer, const char *key)
+void qs_json_null(struct json_writer *writer, const char *key)
 {
-	json_string(writer, key, NULL);
+	qs_json_string(writer, key, NULL);
 }

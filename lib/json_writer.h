@@ -21,16 +21,16 @@ void json_writer_init(struct json_writer *writer, int fd);
 int json_writer_finish(struct json_writer *writer); /* newline, flush; the first error or 0 */
 
 /* `key` NULL inside arrays and at the top. Texts are made valid UTF-8; a NULL text is null. */
-void json_begin_object(struct json_writer *writer, const char *key);
-void json_end_object(struct json_writer *writer);
-void json_begin_array(struct json_writer *writer, const char *key);
-void json_end_array(struct json_writer *writer);
-void json_string(struct json_writer *writer, const char *key, const char *text);
-void json_unsigned(struct json_writer *writer, const char *key, uint64_t value);
-void json_signed(struct json_writer *writer, const char *key, int64_t value);
-void json_milliseconds(
+void qs_json_begin_object(struct json_writer *writer, const char *key);
+void qs_json_end_object(struct json_writer *writer);
+void qs_json_begin_array(struct json_writer *writer, const char *key);
+void qs_json_end_array(struct json_writer *writer);
+void qs_json_string(struct json_writer *writer, const char *key, const char *text);
+void qs_json_unsigned(struct json_writer *writer, const char *key, uint64_t value);
+void qs_json_signed(struct json_writer *writer, const char *key, int64_t value);
+void qs_json_milliseconds(
         struct json_writer *writer, const char *key, int64_t nanoseconds); /* 12.345 */
-void json_bool(struct json_writer *writer, const char *key, bool value);
-void json_null(struct json_writer *writer, const char *key);
+void qs_json_bool(struct json_writer *writer, const char *key, bool value);
+void qs_json_null(struct json_writer *writer, const char *key);
 
 #endif

@@ -93,14 +93,14 @@ static void write_wall(struct json_writer *writer, const char *key, uint64_t at)
 {
 	char text[QS_WALL_TEXT_SIZE];
 
-	json_string(writer, key, qs_clock_format_wall(qs_clock_wall_usec_of(at), text));
+	qs_json_string(writer, key, qs_clock_format_wall(qs_clock_wall_usec_of(at), text));
 }
 
 /* Relative to the request; before it: negative. */
 static void write_relative(
         struct json_writer *writer, const char *key, uint64_t at, const struct window *window)
 {
-	json_milliseconds(writer, key, (int64_t)(at - window->begin));
+	qs_json_milliseconds(writer, key, (int64_t)(at - window->begin));
 }
 
 /* The reason may be read once there is a request: it was written before. */
@@ -113,10 +113,10 @@ static void write_reason(struct json_writer *writer, const struct qs_chronicle *
 	                   : signalled                      ? "signal"
 	                                                    : "api";
 
-	json_begin_object(writer, "reason");
-	json_string(writer, "kind", kind);
-	json_string(writer, "detail", detail);
-	json_end_object(writer);
+	qs_json_begin_object(writer, "reason");
+	qs_json_string(writer, "kind", kind);
+	qs_json_string(writer, "detail", detail);
+	qs_json_end_object(writer);
 }
 
 /* A phase that was skipped began and ended when the next one did. */
@@ -131,22 +131,23 @@ static void write_phases(struct json_writer *writer, const struct qs_chronicle *
 	}
 	/* An administrator's drain may have begun long before. */
 	began[QS_PHASE_DRAINING] = window->begin;
-	json_begin_array(writer, "phases");
+	qs_json_begin_array(writer, "phases");
 	for (int phase = QS_PHASE_DRAINING; phase < QS_PHASE_COUNT; phase++) {
-		json_begin_object(writer, NULL);
-		json_string(writer, "name", qs_phase_name((enum qs_phase)phase));
+		qs_json_begin_object(writer, NULL);
+		qs_json_string(writer, "name", qs_phase_name((enum qs_phase)phase));
 		write_relative(writer, "began_ms", began[phase], window);
 		write_relative(writer, "ended_ms", began[phase + 1], window);
-		json_end_object(writer);
+		qs_json_end_object(writer);
 	}
-	json_end_array(writer);
+	qs_json_end_array(writer);
 }
 
 static void write_verdicts(
         struct json_writer *writer, const uint64_t counts[static QS_VERDICT_COUNT])
 {
 	for (int verdict = QS_VERDICT_FINISHED; verdict < QS_VERDICT_COUNT; verdict++)
-		json_unsigned(writer, qs_verdict_name((enum qs_verdict)verdict), counts[verdict]);
+		qs_json_unsigned(
+		        writer, qs_verdict_name((enum qs_verdict)verdict), counts[verdict]);
 }
 
 static void write_stop_lag(struct json_writer *writer, const struct qs_record_copy *task,
@@ -155,9 +156,9 @@ static void write_stop_lag(struct json_writer *writer, const struct qs_record_co
 	uint64_t until = ended ? task->ended_at : window->end;
 
 	if (task->kind == QS_KIND_PROCESS || task->polled_at == 0)
-		json_null(writer, "stop_lag_ms");
+		qs_json_null(writer, "stop_lag_ms");
 	else
-		json_milliseconds(
+		qs_json_milliseconds(
 		        writer, "stop_lag_ms", (int64_t)qs_time_sub(until, task->polled_at));
 }
 
@@ -167,9 +168,9 @@ static void write_waiting(struct json_writer *writer, const struct qs_record_cop
 
 	if (!ended && !task->waiting_on && task->kind == QS_KIND_PROCESS && task->pid > 0) {
 		(void)snprintf(text, sizeof(text), "pid %" PRId64, task->pid);
-		json_string(writer, "waiting_on", text);
+		qs_json_string(writer, "waiting_on", text);
 	} else {
-		json_string(writer, "waiting_on", ended ? NULL : task->waiting_on);
+		qs_json_string(writer, "waiting_on", ended ? NULL : task->waiting_on);
 	}
 }
 
@@ -179,29 +180,29 @@ static void write_task(
 	bool ended = task->verdict != QS_VERDICT_ABANDONED;
 	char detail[DETAIL_SIZE];
 
-	json_begin_object(writer, NULL);
-	json_unsigned(writer, "id", task->id);
-	json_string(writer, "name", task->name);
-	json_string(writer, "worker", task->owner ? task->owner->name : NULL);
-	json_string(writer, "kind", qs_kind_name(task->kind));
-	json_string(writer, "verdict", qs_verdict_name(task->verdict));
-	json_string(writer, "cause", qs_cause_name(task->cause));
-	json_string(writer, "rung", qs_rung_name(task->rung));
+	qs_json_begin_object(writer, NULL);
+	qs_json_unsigned(writer, "id", task->id);
+	qs_json_string(writer, "name", task->name);
+	qs_json_string(writer, "worker", task->owner ? task->owner->name : NULL);
+	qs_json_string(writer, "kind", qs_kind_name(task->kind));
+	qs_json_string(writer, "verdict", qs_verdict_name(task->verdict));
+	qs_json_string(writer, "cause", qs_cause_name(task->cause));
+	qs_json_string(writer, "rung", qs_rung_name(task->rung));
 	if (task->asked_at == 0)
-		json_null(writer, "asked_ms");
+		qs_json_null(writer, "asked_ms");
 	else
 		write_relative(writer, "asked_ms", task->asked_at, window);
 	if (ended)
 		write_relative(writer, "ended_ms", task->ended_at, window);
 	else
-		json_null(writer, "ended_ms");
+		qs_json_null(writer, "ended_ms");
 	write_stop_lag(writer, task, window, ended);
 	write_waiting(writer, task, ended);
-	json_string(writer, "detail",
+	qs_json_string(writer, "detail",
 	        task->outcome.type == QS_OUTCOME_NONE
 	                ? NULL
 	                : qs_outcome_describe(task->outcome, detail, sizeof(detail)));
-	json_end_object(writer);
+	qs_json_end_object(writer);
 }
 
 static void write_tasks(
@@ -210,7 +211,7 @@ static void write_tasks(
 	struct qs_record_copy task;
 	uint64_t listed = 0;
 
-	json_begin_array(writer, "tasks");
+	qs_json_begin_array(writer, "tasks");
 	for (int verdict = QS_VERDICT_ABANDONED; verdict > QS_VERDICT_NONE; verdict--) {
 		uint64_t cursor = 0;
 
@@ -222,14 +223,14 @@ static void write_tasks(
 			listed++;
 		}
 	}
-	json_end_array(writer);
-	json_unsigned(writer, "tasks_omitted", qs_time_sub(window->total, listed));
+	qs_json_end_array(writer);
+	qs_json_unsigned(writer, "tasks_omitted", qs_time_sub(window->total, listed));
 }
 
 /* At the report what lives is abandoned: the verdicts add up to what was started. */
 static void write_totals(struct json_writer *writer, const struct qs_ledger *ledger)
 {
-	json_begin_object(writer, "totals");
+	qs_json_begin_object(writer, "totals");
 	for (const struct qs_owner *owner = qs_ledger_first_owner(ledger); owner;
 	        owner = owner->next) {
 		uint64_t ended[QS_VERDICT_COUNT], started = 0;
@@ -238,12 +239,12 @@ static void write_totals(struct json_writer *writer, const struct qs_ledger *led
 			started += ended[verdict] = atomic_load(&owner->ended[verdict]);
 		uint64_t living = atomic_load(&owner->started) - started;
 		ended[QS_VERDICT_ABANDONED] += living;
-		json_begin_object(writer, owner->name);
-		json_unsigned(writer, "started", started + living);
+		qs_json_begin_object(writer, owner->name);
+		qs_json_unsigned(writer, "started", started + living);
 		write_verdicts(writer, ended);
-		json_end_object(writer);
+		qs_json_end_object(writer);
 	}
-	json_end_object(writer);
+	qs_json_end_object(writer);
 }
 
 static int write_report(const struct qs_report *report, int fd)
@@ -252,24 +253,24 @@ static int write_report(const struct qs_report *report, int fd)
 	struct json_writer writer;
 
 	json_writer_init(&writer, fd);
-	json_begin_object(&writer, NULL);
-	json_unsigned(&writer, "version", 1);
-	json_string(
+	qs_json_begin_object(&writer, NULL);
+	qs_json_unsigned(&writer, "version", 1);
+	qs_json_string(
 	        &writer, "invocation_id", report->invocation_id[0] ? report->invocation_id : NULL);
-	json_signed(&writer, "pid", report->pid);
+	qs_json_signed(&writer, "pid", report->pid);
 	write_wall(&writer, "started_at", report->started_at);
-	json_bool(&writer, "unclean", false);
+	qs_json_bool(&writer, "unclean", false);
 	write_reason(&writer, report->chronicle);
 	write_wall(&writer, "requested_at", window.begin);
 	write_relative(&writer, "duration_ms", window.end, &window);
-	json_signed(&writer, "exit_status", exit_status(report, &window));
+	qs_json_signed(&writer, "exit_status", exit_status(report, &window));
 	write_phases(&writer, report->chronicle, &window);
-	json_begin_object(&writer, "counts");
+	qs_json_begin_object(&writer, "counts");
 	write_verdicts(&writer, window.counts);
-	json_end_object(&writer);
+	qs_json_end_object(&writer);
 	write_tasks(&writer, report, &window);
 	write_totals(&writer, report->ledger);
-	json_end_object(&writer);
+	qs_json_end_object(&writer);
 	return json_writer_finish(&writer);
 }
 
