@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 
+#include "lib/eventfd.h"
 #include "lib/guard.h"
 
 #define LOOK_EVERY   (10 * QS_MSEC)
@@ -55,21 +56,6 @@ struct qs_guard {
 	bool stall_told;
 };
 
-static void poke(int fd)
-{
-	ssize_t n = write(fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-
-	(void)n; /* an eventfd that is full is as readable as it can be */
-}
-
-static void unpoke(int fd)
-{
-	uint64_t count;
-	ssize_t n = read(fd, &count, sizeof(count));
-
-	(void)n;
-}
-
 static void fill_guard_signals(sigset_t *set)
 {
 	sigemptyset(set);
@@ -98,7 +84,7 @@ static void post(struct qs_guard *guard, const struct letter *letter)
 	if (guard->letters < INBOX_SIZE)
 		guard->inbox[guard->letters++] = *letter;
 	pthread_mutex_unlock(&guard->lock);
-	poke(guard->inbox_fd);
+	eventfd_raise(guard->inbox_fd);
 }
 
 static bool take_letter(struct qs_guard *guard, struct letter *ret_letter)
@@ -119,10 +105,10 @@ static void inbox_ready(struct qs_watch *watch, unsigned what _unused_)
 	struct qs_guard *guard = container_of(watch, struct qs_guard, inbox_watch);
 	struct letter letter;
 
-	unpoke(guard->inbox_fd);
+	eventfd_lower(guard->inbox_fd);
 	if (atomic_exchange(&guard->ping, false)) {
 		atomic_store(&guard->pong, true);
-		poke(guard->wake_fd);
+		eventfd_raise(guard->wake_fd);
 	}
 	while (take_letter(guard, &letter)) {
 		if (letter.kind == LETTER_STOP)
@@ -134,20 +120,30 @@ static void inbox_ready(struct qs_watch *watch, unsigned what _unused_)
 
 /* --- requests, from any thread --- */
 
+/* Brings the shadow up to the present time; the lock is held. */
+static void advance_shadow(struct qs_guard *guard, uint64_t now)
+{
+	while (guard->shadow.wake_at <= now && fsm_step(&guard->shadow, FSM_TIME, now, 0) > 0)
+		;
+}
+
 void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *reason)
 {
 	struct letter letter = { .kind = LETTER_STOP, .reason = *reason };
 	uint64_t now = qs_time_now();
 
 	pthread_mutex_lock(&guard->lock);
-	int refused = fsm_step(&guard->shadow, FSM_STOP, now, 1);
-	(void)refused; /* past its end: the guard is about to leave, but the loop may hear of it */
+	advance_shadow(guard, now);
+	/* Past its end it refuses: the guard is about to leave, and the loop may still hear of it.
+	 */
+	if (fsm_step(&guard->shadow, FSM_STOP, now, 1) >= 0)
+		advance_shadow(guard, now);
 	letter.reason.at = now;
 	letter.reason.deadline = fsm_cancel_at(&guard->shadow);
 	pthread_mutex_unlock(&guard->lock);
 	(void)qs_stop_set(guard->options.stop, &letter.reason);
 	post(guard, &letter);
-	poke(guard->wake_fd);
+	eventfd_raise(guard->wake_fd);
 }
 
 void qs_guard_set_plan(struct qs_guard *guard, const struct shutdown_plan *plan)
@@ -162,7 +158,7 @@ void qs_guard_farewell(struct qs_guard *guard, uint64_t span, int status)
 {
 	atomic_store(&guard->farewell_status, status);
 	atomic_store(&guard->farewell_at, qs_time_add(qs_time_now(), span));
-	poke(guard->wake_fd);
+	eventfd_raise(guard->wake_fd);
 }
 
 /* --- the thread --- */
@@ -185,12 +181,11 @@ static void read_signals(struct qs_guard *guard)
 	}
 }
 
-/* Brings the shadow up to the present time. Returns when it says that everything has to be over. */
+/* When everything has to be over; QS_FOREVER while nobody has asked for it. */
 static uint64_t shadow_leave_at(struct qs_guard *guard, uint64_t now)
 {
 	pthread_mutex_lock(&guard->lock);
-	while (guard->shadow.wake_at <= now && fsm_step(&guard->shadow, FSM_TIME, now, 0) > 0)
-		;
+	advance_shadow(guard, now);
 	uint64_t at = fsm_stopping(&guard->shadow) ? fsm_leave_at(&guard->shadow) : QS_FOREVER;
 	pthread_mutex_unlock(&guard->lock);
 	return at;
@@ -215,7 +210,7 @@ static void keep_watchdog(struct qs_guard *guard, uint64_t now)
 		return;
 	guard->ping_at = qs_time_add(now, guard->options.watchdog / 2);
 	atomic_store(&guard->ping, true);
-	poke(guard->inbox_fd);
+	eventfd_raise(guard->inbox_fd);
 }
 
 /* Whether a turn is under way that has to be looked at again. */
@@ -263,7 +258,7 @@ static void wait_for_news(struct qs_guard *guard, uint64_t until)
 	if (ppoll(fds, ARRAY_SIZE(fds), until == QS_FOREVER ? NULL : &timeout, NULL) <= 0)
 		return;
 	if (fds[1].revents)
-		unpoke(guard->wake_fd);
+		eventfd_lower(guard->wake_fd);
 	if (fds[0].revents)
 		read_signals(guard);
 }
@@ -371,7 +366,7 @@ void qs_guard_stop(struct qs_guard *guard)
 	if (!guard)
 		return;
 	atomic_store(&guard->quit, true);
-	poke(guard->wake_fd);
+	eventfd_raise(guard->wake_fd);
 	pthread_join(guard->thread, NULL);
 	atomic_store(&guard->pulse->guard_fd, -1);
 	atomic_store(&guard->pulse->guard_sleeps, 0);

@@ -135,7 +135,7 @@ static inline void fake_world_done(struct fake_world *world)
 /* Turns until nothing is due any more. */
 static inline void fake_world_run(struct fake_world *world)
 {
-	while (qs_loop_turn(world->loop, false) > 0)
+	while (qs_loop_turn(world->loop, true) > 0)
 		;
 }
 
