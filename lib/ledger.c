@@ -202,6 +202,11 @@ int qs_ledger_open(struct qs_ledger *ledger, struct qs_owner *owner, enum qs_kin
 	return 0;
 }
 
+uint64_t qs_ledger_peek_id(const struct qs_ledger *ledger)
+{
+	return ledger->last_id + 1;
+}
+
 /* Its history is the only thing that an owner loses when there is no memory for it. */
 static void keep_ending(struct qs_owner *owner, const struct qs_record *record,
         enum qs_verdict verdict, struct qs_outcome outcome, uint64_t now)

@@ -81,6 +81,9 @@ struct qs_owner *qs_ledger_first_owner(const struct qs_ledger *ledger);
 QS_MUST_CHECK int qs_ledger_open(struct qs_ledger *ledger, struct qs_owner *owner,
         enum qs_kind kind, const char *name, uint64_t now, struct qs_record **ret_record);
 
+/* The id that the next record to be opened will get, as long as none else is opened before. */
+uint64_t qs_ledger_peek_id(const struct qs_ledger *ledger);
+
 /*
  * Closes it with its verdict. The slot is free for another task, unless the ledger retains what
  * ends (from the request to stop on), for the report. Does nothing to a record that has a verdict.

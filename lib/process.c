@@ -1,0 +1,356 @@
+/*
+ * The life of one process tree: its rungs, and its end, which is the meeting of three things in any
+ * order: the leader was waited for, nothing of the tree is left, and what lay in its
+ * pipe was read. It is looked for at the end of a turn only, so no callback ends a tree under the
+ * feet of another.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "lib/process_internal.h"
+
+/* How often a tree is stopped and looked through before it is killed as far as it is known. */
+#define FREEZE_ROUNDS 8
+
+struct qs_task *qs_process_task(struct qs_process *process)
+{
+	return &process->task;
+}
+
+struct qs_process *qs_process_of_task(struct qs_task *task)
+{
+	return container_of(task, struct qs_process, task);
+}
+
+pid_t qs_process_pid(const struct qs_process *process)
+{
+	return process->pid;
+}
+
+const struct qs_outcome *qs_process_leader_outcome(const struct qs_process *process)
+{
+	return process->announced ? &process->outcome : NULL;
+}
+
+/* --- ask and cancel --- */
+
+static void signal_group(const struct qs_process *process, int signo)
+{
+	if (!process->group_gone)
+		(void)kill(-process->pid, signo);
+}
+
+/* Who was stopped hears nothing before it goes on. */
+static void signal_one(pid_t pid, int signo)
+{
+	(void)kill(pid, signo);
+	(void)kill(pid, SIGCONT);
+}
+
+static int signal_of_rung(const struct qs_process *process, enum qs_rung rung, bool first)
+{
+	if (rung >= QS_RUNG_CANCEL && process->cancel_signal > 0)
+		return process->cancel_signal;
+	return first ? process->stop_signal : 0;
+}
+
+static void tell_orphans(struct qs_process *process, enum qs_rung rung)
+{
+	list_for_each (node, &process->orphans) {
+		struct qs_orphan *orphan = list_entry(node, struct qs_orphan, in_owner);
+		int signo = signal_of_rung(process, rung, orphan->told == QS_RUNG_NONE);
+		if (orphan->told >= rung)
+			continue;
+		orphan->told = (uint8_t)rung;
+		if (orphan->group != process->pid && signo > 0)
+			signal_one(orphan->child.pid, signo);
+	}
+}
+
+static void tell_cgroup(struct qs_process *process, enum qs_rung rung)
+{
+	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
+	int signo = signal_of_rung(process, rung, !process->left_told);
+
+	process->left_told = true;
+	if (signo == 0)
+		return;
+	qs_pids_of_cgroup(&pids, process);
+	for (size_t i = 0; i < pids.count; i++)
+		if (getpgid(pids.items[i]) != process->pid)
+			signal_one(pids.items[i], signo);
+}
+
+/* While the leader lives, the tree outside its process group is the leader's to end. */
+static void tell_left(struct qs_process *process)
+{
+	enum qs_rung rung = qs_task_rung(&process->task);
+
+	if (process->has_cgroup)
+		tell_cgroup(process, rung);
+	else
+		tell_orphans(process, rung);
+}
+
+static void process_ask(struct qs_task *task)
+{
+	struct qs_process *process = qs_process_of_task(task);
+
+	qs_process_tell_stop(process);
+	signal_group(process, process->stop_signal);
+	signal_group(process, SIGCONT);
+	if (process->exited)
+		tell_left(process);
+}
+
+static void process_cancel(struct qs_task *task)
+{
+	struct qs_process *process = qs_process_of_task(task);
+
+	if (process->cancel_signal <= 0)
+		return;
+	signal_group(process, process->cancel_signal);
+	signal_group(process, SIGCONT);
+	if (process->exited)
+		tell_left(process);
+}
+
+/* --- kill --- */
+
+/*
+ * Who loses its parent is harder to find. So a tree of more than one is stopped first, again and
+ * again until nothing new is found in it, and only then killed.
+ */
+static void kill_by_hand(const struct qs_process *process)
+{
+	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
+	size_t known = 1;
+
+	for (unsigned round = 0; round < FREEZE_ROUNDS; round++) {
+		pids.count = 0;
+		qs_pids_of_tree(&pids, process);
+		if (pids.count <= known)
+			break;
+		known = pids.count;
+		qs_pids_signal(&pids, SIGSTOP);
+	}
+	signal_group(process, SIGKILL);
+	qs_pids_signal(&pids, SIGKILL);
+}
+
+static void kill_tree(struct qs_process *process)
+{
+	process->kill_again = false;
+	process->kills_by_hand = !process->has_cgroup || qs_cgroup_kill(process) < 0;
+	if (process->kills_by_hand)
+		kill_by_hand(process);
+}
+
+static void process_kill(struct qs_task *task)
+{
+	struct qs_process *process = qs_process_of_task(task);
+
+	process->killing = true;
+	if (!process->has_cgroup)
+		qs_reaper_scan(process->reaper);
+	kill_tree(process);
+	qs_reaper_look_at(process);
+}
+
+/* --- describe --- */
+
+static void read_name(pid_t pid, char *name, size_t size)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, name, size - 1);
+	name[MAX(length, 0)] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+}
+
+static void process_describe(const struct qs_task *task, char *buffer, size_t size)
+{
+	const struct qs_process *process = container_of(task, const struct qs_process, task);
+	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
+	char name[32];
+
+	qs_pids_of_tree(&pids, process);
+	if (pids.count == 0) {
+		snprintf(buffer, size, "process group %d", (int)process->pid);
+		return;
+	}
+	pid_t first = process->exited ? pids.items[0] : process->pid;
+	read_name(first, name, sizeof(name));
+	if (pids.count == 1)
+		snprintf(buffer, size, "pid %d (%s)", (int)first, name);
+	else
+		snprintf(
+		        buffer, size, "pid %d (%s) and %zu more", (int)first, name, pids.count - 1);
+}
+
+const struct qs_task_kind qs_process_kind = {
+	.id = QS_KIND_PROCESS,
+	.ask = process_ask,
+	.cancel = process_cancel,
+	.kill = process_kill,
+	.describe = process_describe,
+};
+
+/* --- the end --- */
+
+void qs_process_set_exited(struct qs_process *process, int code, int status)
+{
+	process->exited = process->look = true;
+	process->outcome = (struct qs_outcome){
+		.type = code == CLD_EXITED ? QS_OUTCOME_EXIT : QS_OUTCOME_SIGNAL,
+		.value = status,
+		.core_dumped = code == CLD_DUMPED,
+	};
+	qs_reaper_look_at(process);
+}
+
+/* Without a subreaper. Somebody else in this process may have waited for our child: so be it. */
+void qs_process_exit_ready(struct qs_watch *watch, unsigned what _unused_)
+{
+	struct qs_process *process = container_of(watch, struct qs_process, exit);
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)watch->fd, &info, WEXITED | WNOHANG) < 0) {
+		if (errno == EINTR)
+			return;
+		qs_process_set_exited(process, CLD_EXITED, 0);
+		process->outcome =
+		        (struct qs_outcome){ .type = QS_OUTCOME_RETURN, .value = -ECHILD };
+	} else if (info.si_pid != 0) {
+		qs_process_set_exited(process, info.si_code, info.si_status);
+	} else {
+		return;
+	}
+	qs_watch_stop(watch);
+}
+
+static void announce(struct qs_process *process)
+{
+	struct qs_loop *loop = process->reaper->context->loop;
+	bool well = process->outcome.type == QS_OUTCOME_EXIT && process->outcome.value == 0;
+
+	process->announced = true;
+	if (process->has_cgroup && !well)
+		process->outcome.out_of_memory = qs_cgroup_ran_out_of_memory(process);
+	qs_process_drain(process);
+	if (!process->events.leader_exited)
+		return;
+	uint64_t before = qs_loop_hold(loop, process->id);
+	process->events.leader_exited(process, process->outcome, process->arg);
+	(void)qs_loop_hold(loop, before);
+}
+
+enum left { LEFT_NOTHING, LEFT_SOMETHING, LEFT_UNKNOWN };
+
+/* The watch comes first, then another look: what happened in between is seen by one of both. */
+static enum left look_into_cgroup(struct qs_process *process)
+{
+	if (!process->look)
+		return LEFT_SOMETHING;
+	int empty = qs_cgroup_is_empty(process);
+	if (empty == 0 && process->cgroup_watch < 0) {
+		qs_cgroup_watch(process);
+		empty = qs_cgroup_is_empty(process);
+	}
+	process->look = empty < 0 || process->cgroup_watch < 0;
+	return empty < 0 ? LEFT_UNKNOWN : empty ? LEFT_NOTHING : LEFT_SOMETHING;
+}
+
+static enum left look_for_rest(struct qs_process *process, bool scanned)
+{
+	if (process->has_cgroup)
+		return look_into_cgroup(process);
+	if (!process->group_gone && kill(-process->pid, 0) < 0 && errno == ESRCH)
+		process->group_gone = true;
+	if (!process->group_gone || !list_empty(&process->orphans))
+		return LEFT_SOMETHING;
+	return scanned ? LEFT_NOTHING : LEFT_UNKNOWN;
+}
+
+static bool is_well_when_asked(const struct qs_process *process)
+{
+	const struct qs_outcome *outcome = &process->outcome;
+
+	if (outcome->type == QS_OUTCOME_SIGNAL)
+		return outcome->value == process->stop_signal;
+	if (outcome->type != QS_OUTCOME_EXIT)
+		return false;
+	for (size_t i = 0; i < process->stop_success_count; i++)
+		if (process->stop_success[i] == outcome->value)
+			return true;
+	return outcome->value == 0 || outcome->value == 128 + process->stop_signal;
+}
+
+/* Takes it out of everything but its task and the memory. In the mirror order of its start. */
+static void retire(struct qs_process *process)
+{
+	list_for_each (node, &process->orphans)
+		qs_orphan_free(process->reaper, list_entry(node, struct qs_orphan, in_owner));
+	qs_reaper_remove_child(process->reaper, &process->leader);
+	list_remove(&process->in_pending);
+	list_remove(&process->in_reaper);
+	qs_cgroup_remove(process);
+	qs_process_close_io(process);
+}
+
+static void end(struct qs_process *process)
+{
+	struct qs_outcome outcome = process->outcome;
+	bool well = outcome.type == QS_OUTCOME_EXIT && outcome.value == 0;
+
+	qs_process_drain(process);
+	retire(process);
+	/* It may be freed in there. */
+	qs_task_end(&process->task, outcome, well, is_well_when_asked(process));
+}
+
+static void press_on(struct qs_process *process)
+{
+	if (qs_task_rung(&process->task) == QS_RUNG_NONE)
+		qs_task_ask(&process->task, QS_CAUSE_LEADER_EXIT, QS_FOREVER);
+	else if (!process->killing && (!process->has_cgroup || !process->left_told))
+		tell_left(process);
+}
+
+void qs_process_look(struct qs_process *process, bool scanned)
+{
+	/* Abandoned: its owner frees it. */
+	if (!process->task.record) {
+		list_remove(&process->in_pending);
+		return;
+	}
+	if (process->exited && !process->announced)
+		announce(process);
+	if (process->exited) {
+		enum left left = look_for_rest(process, scanned);
+		if (left == LEFT_NOTHING) {
+			end(process);
+			return;
+		}
+		if (left == LEFT_SOMETHING)
+			press_on(process);
+	}
+	if (process->kill_again)
+		kill_tree(process);
+}
+
+void qs_process_free(struct qs_process *process)
+{
+	if (!process)
+		return;
+	retire(process);
+	free(process->stop_success);
+	free(process);
+}
