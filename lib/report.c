@@ -41,7 +41,7 @@ static bool next_task(const struct qs_report *report, uint64_t begin, uint64_t *
 			continue;
 		if (ret_task->verdict == QS_VERDICT_NONE)
 			ret_task->verdict = QS_VERDICT_ABANDONED;
-		else if (ret_task->ended_at < begin)
+		else if (ret_task->verdict != QS_VERDICT_ABANDONED && ret_task->ended_at < begin)
 			continue;
 		return true;
 	}
