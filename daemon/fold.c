@@ -343,6 +343,8 @@ static void take_bytes(struct line_reader *reader, const char *data, size_t size
 		data += taken;
 		size -= taken;
 	}
+	if (size == 0)
+		return;
 	memcpy(reader->partial, data, size);
 	reader->partial_held = (uint8_t)size;
 }
