@@ -1,0 +1,238 @@
+/*
+ * Requests as evhttp brings them, answers as evhttp takes them: the transport that handlers see.
+ *
+ * While a request is being answered nothing is read from its client, who could otherwise send
+ * without limit, and whose half-close evhttp would take for a hang-up that costs it the answer.
+ * evhttp turns reading on whenever it writes, so it is turned off after each write.
+ */
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <stdio.h>
+
+#include "daemon/control_http.h"
+#include "daemon/routes.h"
+
+static struct connection *connection_of(const struct request *request)
+{
+	return container_of(request, struct connection, request);
+}
+
+/* --- the transport --- */
+
+static int http_identify(const struct request *request, struct peer *ret_peer)
+{
+	return access_read_peer(bufferevent_getfd(connection_of(request)->bev), ret_peer);
+}
+
+/* evhttp has just let go of the request; if more was sent with it, the next has begun. */
+static void answer_is_sent(_unused_ struct evhttp_request *evreq, void *arg)
+{
+	struct connection *connection = arg;
+	bool more = evbuffer_get_length(bufferevent_get_input(connection->bev)) > 0;
+
+	if (connection->control->closing)
+		connection_move(connection, CONNECTION_DOOMED);
+	else
+		connection_move(connection, more ? CONNECTION_READING : CONNECTION_IDLE);
+}
+
+/* Takes the request out of the handler's hands. */
+static struct evhttp_request *begin_sending(struct connection *connection)
+{
+	struct evhttp_request *evreq = TAKE(connection->evreq, NULL);
+
+	connection->request.gone = NULL;
+	connection_ignore_hangup(connection);
+	evhttp_request_set_on_complete_cb(evreq, answer_is_sent, connection);
+	connection_move(connection, CONNECTION_SENDING);
+	return evreq;
+}
+
+static void free_body(const void *data, _unused_ size_t size, _unused_ void *arg)
+{
+	free((void *)data);
+}
+
+/* Takes over a body that is owned; one that there is no memory for is lost. */
+static void add_body(struct evbuffer *buffer, const struct answer *answer)
+{
+	evbuffer_ref_cleanup_cb cleanup = answer->owned ? free_body : NULL;
+
+	if (answer->size > 0 &&
+	        evbuffer_add_reference(buffer, answer->body, answer->size, cleanup, NULL) == 0)
+		return;
+	if (answer->owned)
+		free((void *)answer->body);
+}
+
+static void http_respond(struct request *request, const struct answer *answer)
+{
+	struct connection *connection = connection_of(request);
+	struct control *control = connection->control;
+	struct evhttp_request *evreq = begin_sending(connection);
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(evreq);
+	char length[32];
+
+	snprintf(length, sizeof(length), "%zu", answer->size);
+	evhttp_add_header(
+	        headers, "Content-Type", answer->type ? answer->type : "application/json");
+	evhttp_add_header(headers, "Content-Length", length);
+	if (answer->allow)
+		evhttp_add_header(headers, "Allow", answer->allow);
+	if (control->closing)
+		evhttp_add_header(headers, "Connection", "close");
+	add_body(control->scratch, answer);
+	if (request->head)
+		(void)evbuffer_drain(control->scratch, evbuffer_get_length(control->scratch));
+	evhttp_send_reply(evreq, answer->status, answer_title(answer->status), control->scratch);
+	(void)bufferevent_disable(connection->bev, EV_READ);
+}
+
+static void http_begin(struct request *request, const char *type)
+{
+	struct connection *connection = connection_of(request);
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(connection->evreq);
+
+	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "Connection", "close");
+	evhttp_send_reply_start(connection->evreq, 200, answer_title(200));
+	(void)bufferevent_disable(connection->bev, EV_READ);
+}
+
+static void http_send(struct request *request, const char *line, size_t length)
+{
+	struct connection *connection = connection_of(request);
+	struct evbuffer *scratch = connection->control->scratch;
+
+	if (evbuffer_add(scratch, line, length) < 0 || evbuffer_add(scratch, "\n", 1) < 0)
+		connection_move(connection, CONNECTION_DOOMED);
+	evhttp_send_reply_chunk(connection->evreq, scratch);
+	(void)bufferevent_disable(connection->bev, EV_READ);
+}
+
+static size_t http_unsent(const struct request *request)
+{
+	return evbuffer_get_length(bufferevent_get_output(connection_of(request)->bev));
+}
+
+/* An answer without chunks and with nothing left to send ends its connection right here. */
+static void http_end(struct request *request)
+{
+	struct connection *connection = connection_of(request);
+	struct bufferevent *bev = connection->bev;
+
+	bufferevent_incref(bev);
+	evhttp_send_reply_end(begin_sending(connection));
+	(void)bufferevent_disable(bev, EV_READ);
+	(void)bufferevent_decref(bev);
+}
+
+static const struct transport http_transport = {
+	.identify = http_identify,
+	.respond = http_respond,
+	.begin = http_begin,
+	.send = http_send,
+	.unsent = http_unsent,
+	.end = http_end,
+};
+
+/* --- requests --- */
+
+static enum method method_of(const struct evhttp_request *evreq)
+{
+	enum evhttp_cmd_type type = evhttp_request_get_command(evreq);
+
+	if (type == EVHTTP_REQ_GET || type == EVHTTP_REQ_HEAD)
+		return METHOD_GET;
+	return type == EVHTTP_REQ_POST ? METHOD_POST : METHOD_OTHER;
+}
+
+static void take_request(struct connection *connection, struct evhttp_request *evreq)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evreq);
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(evreq);
+	struct evbuffer *body = evhttp_request_get_input_buffer(evreq);
+	const char *path = evhttp_uri_get_path(uri), *query = evhttp_uri_get_query(uri);
+	/* Of an absolute URI: it goes before the header. */
+	const char *host = evhttp_uri_get_host(uri);
+
+	connection->evreq = evreq;
+	connection->request = (struct request){
+		.transport = &http_transport,
+		.daemon = connection->control->daemon,
+		.pending = &connection->control->pending,
+		.method = method_of(evreq),
+		.head = evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD,
+		.path = path ? path : "",
+		.query = query ? query : "",
+		.host = host ? host : evhttp_find_header(headers, "Host"),
+		.origin = evhttp_find_header(headers, "Origin"),
+		.body_size = evbuffer_get_length(body),
+		.body = (const char *)evbuffer_pullup(body, -1),
+	};
+}
+
+void request_came(struct evhttp_request *evreq, void *arg)
+{
+	struct control *control = arg;
+	struct connection *connection;
+
+	/* It may have come and asked within one turn. */
+	connection_adopt_all(control);
+	connection = connection_find(control, evhttp_request_get_connection(evreq));
+
+	if (!connection) {
+		evhttp_send_error(evreq, HTTP_SERVUNAVAIL, NULL);
+		return;
+	}
+	control->requests++;
+	connection_move(connection, CONNECTION_ANSWERING);
+	take_request(connection, evreq);
+	routes_dispatch(&connection->request);
+	if (connection->state == CONNECTION_ANSWERING)
+		connection_hear_hangup(connection);
+}
+
+/* --- refusals --- */
+
+/* The status of the answer that the buffer begins with, 0 if it is none that evhttp knows. */
+int request_status_in(struct evbuffer *buffer)
+{
+	char text[16] = "";
+	int status = 0;
+
+	if (evbuffer_copyout(buffer, text, sizeof(text) - 1) < 0 ||
+	        sscanf(text, "HTTP/%*d.%*d %3d", &status) != 1)
+		return 0;
+	return status;
+}
+
+/* evhttp's page becomes a problem. Nothing of it has been sent: that happens in the next turn. */
+void request_reword(struct connection *connection)
+{
+	struct evbuffer *output = bufferevent_get_output(connection->bev);
+	int status = request_status_in(output);
+	char body[256];
+
+	/* For a method that it does not know evhttp has no status. */
+	if (status < 400)
+		status = 501;
+	int length = snprintf(body, sizeof(body),
+	        "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}\n",
+	        answer_title(status), status,
+	        status == 413   ? "the request is larger than is allowed"
+	        : status == 501 ? "this method is not known here"
+	                        : "this is no request that can be understood");
+	(void)evbuffer_unfreeze(output, 1);
+	(void)evbuffer_drain(output, evbuffer_get_length(output));
+	(void)evbuffer_freeze(output, 1);
+	connection_move(connection, CONNECTION_SENDING);
+	if (evbuffer_add_printf(output,
+	            "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n"
+	            "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
+	            status, answer_title(status), length, body) < 0)
+		connection_move(connection, CONNECTION_DOOMED);
+	(void)bufferevent_disable(connection->bev, EV_READ);
+}

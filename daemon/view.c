@@ -1,0 +1,303 @@
+/*
+ * The JSON of status and workers. Times are RFC 3339 in UTC, spans are seconds. Texts that a child
+ * wrote may be no UTF-8; they are folded before they are shown.
+ */
+#include "daemon/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control_internal.h"
+#include "daemon/daemon.h"
+
+/* --- small values --- */
+
+static json_t *time_or_null(uint64_t at)
+{
+	char text[QS_WALL_TEXT_SIZE];
+
+	if (at == 0 || at == QS_FOREVER)
+		return json_null();
+	return json_string(qs_clock_format_wall(qs_clock_wall_usec_of(at), text));
+}
+
+static json_t *seconds(uint64_t span)
+{
+	/* To the millisecond: nobody reads more. */
+	return json_real((double)(span / QS_MSEC) / 1000);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text && *text ? answer_string(text) : json_null();
+}
+
+static json_t *number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+/* Takes ownership of the value. A half-built object is none: NULL is passed on. */
+static void put(json_t **object, const char *key, json_t *value)
+{
+	if (*object && json_object_set_new_nocheck(*object, key, value) < 0) {
+		json_decref(*object);
+		*object = NULL;
+	} else if (!*object) {
+		json_decref(value);
+	}
+}
+
+static void append(json_t **array, json_t *value)
+{
+	if (*array && json_array_append_new(*array, value) < 0) {
+		json_decref(*array);
+		*array = NULL;
+	} else if (!*array) {
+		json_decref(value);
+	}
+}
+
+/* --- one worker --- */
+
+static const struct qs_ending *ending_of(const struct qs_owner *owner, unsigned i)
+{
+	if (!owner || i >= QS_ENDINGS_KEPT || i >= owner->endings_count)
+		return NULL;
+	return &owner->endings[(owner->endings_count - 1 - i) % QS_ENDINGS_KEPT];
+}
+
+static json_t *counts_of(const struct qs_owner *owner)
+{
+	uint64_t started = atomic_load_explicit(&owner->started, memory_order_relaxed);
+	json_t *counts = json_object();
+
+	put(&counts, "started", number(started));
+	for (unsigned i = QS_VERDICT_NONE + 1; i < QS_VERDICT_COUNT; i++)
+		put(&counts, qs_verdict_name((enum qs_verdict)i),
+		        number(atomic_load_explicit(&owner->ended[i], memory_order_relaxed)));
+	return counts;
+}
+
+static json_t *view_ending(const struct qs_ending *ending)
+{
+	char detail[128];
+	json_t *view = json_object();
+
+	put(&view, "id", number(ending->id));
+	put(&view, "verdict", json_string(qs_verdict_name(ending->verdict)));
+	put(&view, "cause", json_string(qs_cause_name(ending->cause)));
+	put(&view, "rung", json_string(qs_rung_name(ending->rung)));
+	put(&view, "started_at", time_or_null(ending->started_at));
+	put(&view, "asked_at", time_or_null(ending->asked_at));
+	put(&view, "ended_at", time_or_null(ending->ended_at));
+	put(&view, "detail",
+	        json_string(qs_outcome_describe(ending->outcome, detail, sizeof(detail))));
+	return view;
+}
+
+static json_t *endings_of(const struct worker *worker)
+{
+	const struct qs_ending *ending;
+	json_t *endings = json_array();
+
+	for (unsigned i = 0; (ending = ending_of(worker->owner, i)); i++)
+		append(&endings, view_ending(ending));
+	return endings;
+}
+
+/* Oldest first, as one reads. */
+static json_t *lines_of(const struct worker *worker)
+{
+	json_t *lines = json_array();
+
+	for (unsigned i = WORKER_LINES_KEPT; i-- > 0;) {
+		const char *line = worker_line(worker, i);
+
+		if (line)
+			append(&lines, answer_string(line));
+	}
+	return lines;
+}
+
+static json_t *when_of(const struct worker_config *config)
+{
+	char span[64], text[80];
+
+	if (config->when != WHEN_EVERY)
+		return json_string(when_name(config->when));
+	snprintf(text, sizeof(text), "every %s", span_format(config->every, span, sizeof(span)));
+	return json_string(text);
+}
+
+/* For a process it is unknown: only what runs inside the daemon polls where we can see it. */
+static json_t *stop_lag_of(const struct worker *worker, uint64_t now)
+{
+	const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+	uint64_t polled_at = 0;
+
+	if (task && task->record)
+		polled_at = atomic_load_explicit(&task->record->polled_at, memory_order_relaxed);
+	return polled_at ? seconds(qs_time_sub(now, polled_at)) : json_null();
+}
+
+static json_t *task_of(const struct worker *worker)
+{
+	const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+	json_t *view;
+
+	if (!task || !task->record)
+		return json_null();
+	view = json_object();
+	put(&view, "id", number(qs_task_id(task)));
+	put(&view, "rung", json_string(qs_rung_name(qs_task_rung(task))));
+	put(&view, "cause", json_string(qs_cause_name(qs_task_cause(task))));
+	put(&view, "started_at", time_or_null(task->record->started_at));
+	put(&view, "asked_at", time_or_null(task->record->asked_at));
+	return view;
+}
+
+static void put_last_ending(json_t **view, const struct worker *worker)
+{
+	const struct qs_ending *last = ending_of(worker->owner, 0);
+	char text[128];
+
+	if (!last) {
+		put(view, "last_verdict", json_null());
+		put(view, "last_detail", json_null());
+		return;
+	}
+	put(view, "last_verdict", json_string(qs_verdict_name(last->verdict)));
+	put(view, "last_detail",
+	        json_string(qs_outcome_describe(last->outcome, text, sizeof(text))));
+}
+
+json_t *view_worker(const struct worker *worker, bool full)
+{
+	const struct worker_config *config = worker->config;
+	uint64_t now = qs_clock_coarse(qs_loop_clock(worker->fleet->context->loop));
+	uint64_t beat_at = worker->heartbeat.last_at;
+	pid_t pid = worker->run ? worker->work->pid(worker->run) : 0;
+	char text[256];
+	json_t *view = json_object();
+
+	put(&view, "name", json_string(config->name));
+	put(&view, "kind", json_string(worker->work->name));
+	put(&view, "when", when_of(config));
+	put(&view, "essential", json_boolean(config->essential));
+	put(&view, "state", json_string(worker_state_name(worker->state)));
+	put(&view, "detail", text_or_null(worker->detail));
+	put(&view, "since", time_or_null(worker->since));
+	put(&view, "ready", json_boolean(worker->ready));
+	put(&view, "pid", pid > 0 ? number((uint64_t)pid) : json_null());
+	put(&view, "restarts", number(worker->restarts));
+	put(&view, "skipped", number(worker->skipped));
+	put(&view, "next_restart_at", time_or_null(worker->next_start_at));
+	put(&view, "stop_lag_seconds", stop_lag_of(worker, now));
+	put(&view, "heartbeat_age_seconds",
+	        beat_at ? seconds(qs_time_sub(now, beat_at)) : json_null());
+	put(&view, "waiting_on", text_or_null(worker_waiting_on(worker, text, sizeof(text))));
+	put(&view, "status", text_or_null(worker->status_text));
+	put_last_ending(&view, worker);
+	put(&view, "counts", counts_of(worker->owner));
+	put(&view, "task", task_of(worker));
+	if (full) {
+		put(&view, "lines", lines_of(worker));
+		put(&view, "endings", endings_of(worker));
+	}
+	return view;
+}
+
+json_t *view_workers(const struct daemon *daemon)
+{
+	json_t *workers = json_array();
+
+	list_for_each (node, &daemon->fleet.workers)
+		append(&workers, view_worker(list_entry(node, struct worker, node), false));
+	return workers;
+}
+
+/* --- the daemon --- */
+
+json_t *view_daemon(const struct daemon *daemon)
+{
+	uint64_t now = qs_clock_coarse(&daemon->clock);
+	json_t *view = json_object();
+
+	put(&view, "version", json_string(QUIESCE_VERSION));
+	put(&view, "pid", number((uint64_t)getpid()));
+	put(&view, "phase", json_string(qs_phase_name(qs_coordinator_phase(&daemon->coordinator))));
+	put(&view, "ready", json_boolean(daemon_is_ready(daemon)));
+	put(&view, "started_at", time_or_null(daemon->started_at));
+	put(&view, "uptime_seconds", seconds(qs_time_sub(now, daemon->started_at)));
+	put(&view, "tasks_live", number(qs_ledger_live(daemon->ledger)));
+	return view;
+}
+
+/* Who is still there, and who was asked how long ago. */
+static json_t *stragglers_of(const struct daemon *daemon, uint64_t now)
+{
+	json_t *stragglers = json_array();
+
+	list_for_each (node, &daemon->fleet.workers) {
+		const struct worker *worker = list_entry(node, struct worker, node);
+		const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+		char text[256];
+
+		if (!task || !task->record)
+			continue;
+		uint64_t asked_at = task->record->asked_at;
+		json_t *view = json_object();
+		put(&view, "worker", json_string(worker->config->name));
+		put(&view, "pid", number((uint64_t)worker->work->pid(worker->run)));
+		put(&view, "rung", json_string(qs_rung_name(qs_task_rung(task))));
+		put(&view, "asked_seconds",
+		        asked_at ? seconds(qs_time_sub(now, asked_at)) : json_null());
+		put(&view, "waiting_on",
+		        text_or_null(worker_waiting_on(worker, text, sizeof(text))));
+		append(&stragglers, view);
+	}
+	return stragglers;
+}
+
+static json_t *reason_of(const struct qs_chronicle *chronicle)
+{
+	const char *detail = chronicle->reason.detail;
+	const char *kind = chronicle->failure                  ? "failure"
+	                   : strncmp(detail, "signal", 6) == 0 ? "signal"
+	                                                       : "api";
+
+	return json_pack("{s:s, s:o}", "kind", kind, "detail", answer_string(detail));
+}
+
+json_t *view_shutdown(const struct daemon *daemon)
+{
+	const struct shutdown_fsm *fsm = &daemon->coordinator.fsm;
+	uint64_t now = qs_clock_coarse(&daemon->clock);
+	json_t *view;
+
+	if (!fsm_stopping(fsm))
+		return json_null();
+	view = json_object();
+	put(&view, "phase", json_string(qs_phase_name(fsm_phase(fsm))));
+	put(&view, "reason", reason_of(&daemon->coordinator.chronicle));
+	put(&view, "requested_at", time_or_null(fsm->requested_at));
+	put(&view, "cancel_at", time_or_null(fsm_cancel_at(fsm)));
+	put(&view, "leave_at", time_or_null(fsm_leave_at(fsm)));
+	put(&view, "seconds_left", seconds(qs_time_sub(fsm_leave_at(fsm), now)));
+	put(&view, "stages", number(fsm->stages));
+	put(&view, "asked_stages", number(fsm->asked_stages));
+	put(&view, "overdue_stages", number(fsm->overdue_stages));
+	put(&view, "stragglers", stragglers_of(daemon, now));
+	return view;
+}
+
+json_t *view_status(const struct daemon *daemon)
+{
+	json_t *view = json_object();
+
+	put(&view, "daemon", view_daemon(daemon));
+	put(&view, "workers", view_workers(daemon));
+	put(&view, "shutdown", view_shutdown(daemon));
+	return view;
+}
