@@ -162,7 +162,7 @@ static void follow(struct successor *successor, const struct worker_config *conf
 	if (!worker->wanted)
 		return;
 	change->restarted += worker->run != NULL;
-	(void)worker_restart(worker, QS_CAUSE_RELOAD);
+	worker_renew(worker, QS_CAUSE_RELOAD);
 }
 
 static void remove_the_rest(struct transition *transition, struct fleet_change *change)
@@ -180,7 +180,7 @@ static void remove_the_rest(struct transition *transition, struct fleet_change *
 		worker->removed = true;
 		worker->after_count = 0; /* whoever it waited for may be freed before it */
 		change->removed++;
-		(void)worker_stop(worker, QS_CAUSE_RELOAD);
+		worker_stop(worker, QS_CAUSE_RELOAD);
 	}
 }
 

@@ -153,8 +153,8 @@ void route_worker_stop(struct request *request)
 
 	if (!worker || wait_parse(request, &span) < 0)
 		return;
-	if (!answer_refusal(request, worker_stop(worker, QS_CAUSE_API)))
-		answer_when(request, span, stop_is_done, 0);
+	worker_stop(worker, QS_CAUSE_API);
+	answer_when(request, span, stop_is_done, 0);
 }
 
 void route_worker_restart(struct request *request)
@@ -165,6 +165,6 @@ void route_worker_restart(struct request *request)
 	if (!worker || wait_parse(request, &span) < 0)
 		return;
 	uint64_t mark = run_of(worker);
-	if (!answer_refusal(request, worker_restart(worker, QS_CAUSE_API)))
+	if (!answer_refusal(request, worker_restart(worker)))
 		answer_when(request, span, start_is_done, mark);
 }

@@ -310,21 +310,40 @@ static void wait_anew(struct worker *worker)
 		worker_set_state(worker, WORKER_WAITING, "");
 }
 
+void worker_renew(struct worker *worker, enum qs_cause cause)
+{
+	worker->wanted = true;
+	worker->restart_wanted = worker->run != NULL;
+	if (worker->run) {
+		/* For a periodic worker now is meant, not its next slot. */
+		rest(worker);
+		qs_task_ask(task_of(worker), cause, QS_FOREVER);
+		return;
+	}
+	worker->ready = false;
+	wait_anew(worker);
+}
+
 int worker_start(struct worker *worker)
 {
 	if (worker->fleet->held)
 		return -EBUSY;
+	if (!worker->run)
+		worker_renew(worker, QS_CAUSE_API);
 	worker->wanted = true;
-	if (worker->state == WORKER_STOPPING)
-		worker->restart_wanted = true;
-	if (worker->run)
-		return 0;
-	worker->ready = false;
-	wait_anew(worker);
+	worker->restart_wanted = worker->state == WORKER_STOPPING;
 	return 0;
 }
 
-int worker_stop(struct worker *worker, enum qs_cause cause)
+int worker_restart(struct worker *worker)
+{
+	if (worker->fleet->held)
+		return -EBUSY;
+	worker_renew(worker, QS_CAUSE_API);
+	return 0;
+}
+
+void worker_stop(struct worker *worker, enum qs_cause cause)
 {
 	worker->wanted = worker->restart_wanted = false;
 	rest(worker);
@@ -332,20 +351,6 @@ int worker_stop(struct worker *worker, enum qs_cause cause)
 		qs_task_ask(task_of(worker), cause, QS_FOREVER);
 	else if (worker->state != WORKER_STOPPED)
 		worker_set_state(worker, WORKER_STOPPED, "");
-	return 0;
-}
-
-int worker_restart(struct worker *worker, enum qs_cause cause)
-{
-	if (worker->fleet->held)
-		return -EBUSY;
-	if (!worker->run)
-		return worker_start(worker);
-	worker->wanted = worker->restart_wanted = true;
-	/* For a periodic worker now is meant, not its next slot. */
-	rest(worker);
-	qs_task_ask(task_of(worker), cause, QS_FOREVER);
-	return 0;
 }
 
 /* --- life --- */

@@ -97,12 +97,15 @@ QS_MUST_CHECK int worker_new(
 void worker_free(struct worker *worker);
 
 /*
- * By the administrator; done when the state says so. -EBUSY for start and restart during a shutdown
+ * By the administrator; done when the state says so. Start and restart are -EBUSY during a shutdown
  * or a drain.
  */
 QS_MUST_CHECK int worker_start(struct worker *worker);
-QS_MUST_CHECK int worker_stop(struct worker *worker, enum qs_cause cause);
-QS_MUST_CHECK int worker_restart(struct worker *worker, enum qs_cause cause);
+QS_MUST_CHECK int worker_restart(struct worker *worker);
+void worker_stop(struct worker *worker, enum qs_cause cause);
+
+/* Starts it anew, its old self ended first: what a restart and a reload come down to. */
+void worker_renew(struct worker *worker, enum qs_cause cause);
 
 /* Something it may wait for has changed. Returns 1 if it has been started, 0 otherwise. */
 int worker_consider(struct worker *worker);

@@ -76,7 +76,7 @@ void rig_init(struct rig *rig, const char *yaml)
 
 /* --- the process --- */
 
-static void exec_daemon(struct rig *rig, int log_fd, char **arguments)
+static void exec_daemon(struct rig *rig, int log_fd, const char **arguments)
 {
 	sigset_t none;
 
@@ -88,21 +88,22 @@ static void exec_daemon(struct rig *rig, int log_fd, char **arguments)
 	dup2(log_fd, STDERR_FILENO);
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("QUIESCED_SOCKET");
-	execv(arguments[0], arguments);
+	execv(arguments[0], (char *const *)arguments);
 	_exit(126);
 }
 
 void rig_launch(struct rig *rig, ...)
 {
 	char program[512];
-	char *arguments[MAX_ARGUMENTS] = { program, "--config", "config.yaml", "--state-dir",
+	const char *arguments[MAX_ARGUMENTS] = { program, "--config", "config.yaml", "--state-dir",
 		"state", "--control-socket", rig->socket };
 	int count = 7, ends[2];
 	va_list more;
 
 	snprintf(program, sizeof(program), "%s/bin/quiesced", getenv("QUIESCE_BUILD"));
 	va_start(more, rig);
-	for (char *argument; count < MAX_ARGUMENTS - 1 && (argument = va_arg(more, char *));)
+	for (const char *argument;
+	        count < MAX_ARGUMENTS - 1 && (argument = va_arg(more, const char *));)
 		arguments[count++] = argument;
 	va_end(more);
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
