@@ -105,8 +105,10 @@ const struct schema_key schema[] = {
 	        .fallback_text = "none, it is required",
 	        .help = "The program, looked up in PATH, and its arguments. No shell is involved. "
 	                "${credential:NAME} stands for the content of the file NAME in "
-	                "$CREDENTIALS_DIRECTORY without its last newline; write "
-	                "$${credential:NAME} for the text itself. Other $ mean nothing here." },
+	                "$CREDENTIALS_DIRECTORY without its last newline (quote it: YAML has its "
+	                "own idea "
+	                "of braces); write $${credential:NAME} for the text itself. Other $ mean "
+	                "nothing here." },
 	{ .path = WORKER "when",
 	        .type = VALUE_WHEN,
 	        IN_WORKER(when),

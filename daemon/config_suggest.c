@@ -50,7 +50,7 @@ static size_t edit_distance(const char *a, const char *b)
 
 static bool find_nearest(const char *section, const char *key, char nearest[static WORD_MAX])
 {
-	size_t best = MIN(strlen(key) / 2, 2) + 1;
+	size_t best = MAX(MIN(strlen(key) / 3, 2), 1) + 1; /* in four letters one may be wrong */
 	char child[WORD_MAX];
 	for (size_t i = 0; i < schema_size; i++) {
 		if (schema[i].type == VALUE_REFUSED ||
