@@ -1,0 +1,865 @@
+/*
+ * The loop: timers on a virtual clock, watches on real pipes, posts from real threads, what the
+ * guard sees of it, and what happens when descriptors or memory run out.
+ */
+#include "lib/loop.h"
+
+#include <check.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/eventfd.h"
+#include "lib/macro.h"
+#include "tests/unit/budget.h"
+
+static struct qs_clock time_source;
+static struct qs_loop *loop;
+
+static void set_up_virtual(void)
+{
+	qs_clock_init_virtual(&time_source, 1000);
+	ck_assert_int_eq(qs_loop_new(&time_source, &loop), 0);
+}
+
+static void set_up_real(void)
+{
+	qs_clock_init(&time_source);
+	ck_assert_int_eq(qs_loop_new(&time_source, &loop), 0);
+}
+
+static void tear_down(void)
+{
+	budget = -1;
+	qs_loop_free(loop);
+}
+
+/* --- an eventfd whose watch counts --- */
+
+struct tap {
+	struct qs_watch watch;
+	int calls;
+	unsigned what;
+	bool keep;          /* leave it readable */
+	bool dies;          /* stop, close and free it in its own callback */
+	struct tap *victim; /* stopped by this one's callback */
+	uint64_t now;       /* what the loop said */
+};
+
+static int dead_taps;
+
+static void close_tap(struct tap *tap)
+{
+	qs_watch_stop(&tap->watch);
+	close(tap->watch.fd);
+	free(tap);
+}
+
+static void tap_ready(struct qs_watch *watch, unsigned what)
+{
+	struct tap *tap = container_of(watch, struct tap, watch);
+
+	tap->calls++;
+	tap->what = what;
+	tap->now = qs_loop_now(loop);
+	if (!tap->keep)
+		eventfd_lower(watch->fd);
+	if (tap->victim)
+		qs_watch_stop(&tap->victim->watch);
+	if (tap->dies) {
+		dead_taps++;
+		close_tap(tap);
+	}
+}
+
+static struct tap *open_tap(unsigned raised, unsigned what)
+{
+	struct tap *tap = calloc(1, sizeof(*tap));
+	int fd = eventfd(raised, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ck_assert_ptr_nonnull(tap);
+	ck_assert_int_ge(fd, 0);
+	tap->watch.ready = tap_ready;
+	ck_assert_int_eq(qs_watch_start(loop, &tap->watch, fd, what), 0);
+	return tap;
+}
+
+/* --- a timer that keeps a diary --- */
+
+#define TIMERS 100
+
+static struct probe {
+	struct qs_timer timer;
+	uint64_t wanted, lateness;
+	struct probe *victim; /* disarmed by this one's callback */
+	uint64_t rearm_at;    /* armed again by its own callback, 0 for not */
+} probes[TIMERS];
+static struct probe *diary[4 * TIMERS];
+static size_t entries;
+
+static void write_diary(struct qs_timer *timer)
+{
+	struct probe *probe = container_of(timer, struct probe, timer);
+
+	ck_assert(!qs_timer_armed(timer));
+	ck_assert_uint_lt(entries, ARRAY_SIZE(diary));
+	diary[entries++] = probe;
+	probe->lateness = qs_time_sub(qs_loop_now(loop), probe->wanted);
+	ck_assert_uint_ge(qs_loop_now(loop), probe->wanted);
+	if (probe->victim)
+		qs_timer_disarm(&probe->victim->timer);
+	if (probe->rearm_at)
+		qs_timer_arm(timer, probe->wanted = TAKE(probe->rearm_at, 0));
+}
+
+static void arm(size_t which, uint64_t at)
+{
+	struct probe *probe = &probes[which];
+
+	if (!probe->timer.loop)
+		ck_assert_int_eq(qs_timer_init(loop, &probe->timer, write_diary), 0);
+	probe->wanted = at;
+	qs_timer_arm(&probe->timer, at);
+}
+
+START_TEST(timers_run_in_the_order_of_time_then_of_arming)
+{
+	arm(0, 5000);
+	arm(1, 3000);
+	arm(2, 5000);
+	arm(3, 2000);
+	while (qs_loop_turn(loop, true))
+		;
+	ck_assert_uint_eq(entries, 4);
+	ck_assert_ptr_eq(diary[0], &probes[3]);
+	ck_assert_ptr_eq(diary[1], &probes[1]);
+	ck_assert_ptr_eq(diary[2], &probes[0]);
+	ck_assert_ptr_eq(diary[3], &probes[2]);
+	ck_assert_uint_eq(qs_loop_now(loop), 5000);
+}
+END_TEST
+
+START_TEST(virtual_time_jumps_to_the_next_timer_only_when_it_may_wait)
+{
+	arm(0, 1000 + QS_HOUR);
+	arm(1, 1000 + 2 * QS_HOUR);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+	ck_assert_uint_eq(qs_loop_now(loop), 1000);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(qs_loop_now(loop), 1000 + QS_HOUR);
+	ck_assert_uint_eq(probes[0].lateness, 0);
+	ck_assert_uint_eq(entries, 1);
+}
+END_TEST
+
+START_TEST(virtual_time_stands_still_while_there_is_something_to_do)
+{
+	struct tap *tap = open_tap(1, QS_READ);
+
+	arm(0, 2000);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(qs_loop_now(loop), 1000);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(qs_loop_now(loop), 2000);
+	ck_assert_int_eq(tap->calls, 1);
+	close_tap(tap);
+}
+END_TEST
+
+START_TEST(a_timer_armed_again_moves)
+{
+	arm(0, 2000);
+	arm(1, 3000);
+	arm(0, 4000);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_ptr_eq(diary[0], &probes[1]);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_ptr_eq(diary[1], &probes[0]);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
+}
+END_TEST
+
+START_TEST(arming_for_never_disarms)
+{
+	arm(0, 2000);
+	ck_assert(qs_timer_armed(&probes[0].timer));
+	arm(0, QS_FOREVER);
+	ck_assert(!qs_timer_armed(&probes[0].timer));
+	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
+}
+END_TEST
+
+START_TEST(a_timer_disarmed_by_another_in_the_same_turn_does_not_run)
+{
+	arm(0, 2000);
+	arm(1, 2000);
+	probes[0].victim = &probes[1];
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
+	ck_assert_uint_eq(entries, 1);
+}
+END_TEST
+
+START_TEST(a_timer_armed_for_now_by_itself_runs_in_the_next_turn)
+{
+	arm(0, 2000);
+	probes[0].rearm_at = 500;
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(entries, 1);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 1);
+	ck_assert_uint_eq(entries, 2);
+	ck_assert_uint_eq(qs_loop_now(loop), 2000);
+}
+END_TEST
+
+static void free_timer(struct qs_timer *timer)
+{
+	qs_timer_done(timer);
+	free(timer);
+	entries++;
+}
+
+START_TEST(a_timer_may_be_freed_in_its_own_callback)
+{
+	struct qs_timer *timer = malloc(sizeof(*timer));
+
+	ck_assert_int_eq(qs_timer_init(loop, timer, free_timer), 0);
+	qs_timer_arm(timer, 2000);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
+	ck_assert_uint_eq(entries, 1);
+}
+END_TEST
+
+START_TEST(arming_needs_no_memory)
+{
+	for (size_t i = 0; i < TIMERS; i++)
+		ck_assert_int_eq(qs_timer_init(loop, &probes[i].timer, write_diary), 0);
+	budget = 0;
+	for (size_t i = 0; i < TIMERS; i++)
+		qs_timer_arm(&probes[i].timer, 2000 + i);
+	budget = -1;
+	for (size_t i = 0; i < TIMERS; i++)
+		ck_assert(qs_timer_armed(&probes[i].timer));
+}
+END_TEST
+
+START_TEST(a_timer_without_room_is_refused_and_room_is_given_back)
+{
+	struct qs_timer timer = { 0 };
+	int r = 0, again = 0;
+	size_t room = 0;
+
+	for (; room < TIMERS; room++)
+		ck_assert_int_eq(qs_timer_init(loop, &probes[room].timer, write_diary), 0);
+	budget = 0;
+	for (int i = 0; i < 1000; i++) {
+		qs_timer_done(&probes[0].timer);
+		again |= qs_timer_init(loop, &probes[0].timer, write_diary);
+	}
+	while (r == 0 && room++ < 10000)
+		r = qs_timer_init(loop, &timer, write_diary);
+	budget = -1;
+	ck_assert_int_eq(again, 0);
+	ck_assert_int_eq(r, -ENOMEM);
+}
+END_TEST
+
+/* --- real time --- */
+
+static int compare_spans(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The callback asserts "never early". A busy machine makes some late, but not the better half. */
+START_TEST(real_timers_are_never_early_and_mostly_well_under_a_millisecond_late)
+{
+	uint64_t lateness[TIMERS], start = qs_loop_now(loop);
+
+	for (size_t i = 0; i < TIMERS; i++)
+		arm(i, start + (i + 1) * 1370 * QS_USEC);
+	while (entries < TIMERS)
+		ck_assert_int_eq(qs_loop_turn(loop, true) < 0, 0);
+	for (size_t i = 0; i < TIMERS; i++)
+		lateness[i] = probes[i].lateness;
+	qsort(lateness, TIMERS, sizeof(*lateness), compare_spans);
+	ck_assert_uint_lt(lateness[TIMERS / 2], 900 * QS_USEC);
+}
+END_TEST
+
+START_TEST(an_idle_loop_sleeps_through_until_its_timer)
+{
+	struct rusage before, after;
+	struct tap *tap = open_tap(0, QS_READ);
+	uint64_t start = qs_loop_now(loop);
+
+	arm(0, start + 300 * QS_MSEC);
+	getrusage(RUSAGE_THREAD, &before);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	getrusage(RUSAGE_THREAD, &after);
+	ck_assert_uint_ge(qs_time_now(), start + 300 * QS_MSEC);
+	ck_assert_int_le(after.ru_nvcsw - before.ru_nvcsw, 2);
+	ck_assert_uint_eq(atomic_load(&qs_loop_pulse(loop)->turns), 1);
+	ck_assert_int_eq(tap->calls, 0);
+	close_tap(tap);
+}
+END_TEST
+
+START_TEST(a_timer_that_fired_does_not_keep_the_loop_awake)
+{
+	arm(0, qs_loop_now(loop) + QS_MSEC);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	arm(0, qs_loop_now(loop) + 20 * QS_MSEC);
+	arm(1, qs_loop_now(loop) + QS_HOUR);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(entries, 2);
+	ck_assert_uint_eq(atomic_load(&qs_loop_pulse(loop)->turns), 2);
+}
+END_TEST
+
+/* --- watches --- */
+
+START_TEST(a_watch_is_level_triggered_until_it_is_stopped)
+{
+	struct tap *tap = open_tap(1, QS_READ);
+
+	tap->keep = true;
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(tap->calls, 2);
+	ck_assert_uint_eq(tap->what, QS_READ);
+	qs_watch_stop(&tap->watch);
+	qs_watch_stop(&tap->watch);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+	ck_assert_int_eq(tap->calls, 2);
+	close_tap(tap);
+}
+END_TEST
+
+START_TEST(a_watch_says_what_it_is_ready_for)
+{
+	struct tap *writable = open_tap(0, QS_READ | QS_WRITE), *both;
+
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(writable->what, QS_WRITE);
+	both = open_tap(1, QS_READ | QS_WRITE);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(both->what, QS_READ | QS_WRITE);
+	close_tap(writable);
+	close_tap(both);
+}
+END_TEST
+
+START_TEST(a_watch_stopped_by_another_in_the_same_turn_is_not_called)
+{
+	struct tap *one = open_tap(1, QS_READ), *two = open_tap(1, QS_READ);
+
+	one->victim = two;
+	two->victim = one;
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+	ck_assert_int_eq(one->calls + two->calls, 1);
+	close_tap(one);
+	close_tap(two);
+}
+END_TEST
+
+/* Thousands at once: more than one wait of libevent reports. */
+START_TEST(watches_may_be_freed_in_their_own_callbacks_in_any_number)
+{
+	struct rlimit limit;
+	int count;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	count = (int)MIN(limit.rlim_cur, 5100) - 100;
+	for (int i = 0; i < count; i++)
+		open_tap(1, QS_READ)->dies = true;
+	while (dead_taps < count)
+		ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+}
+END_TEST
+
+START_TEST(a_watch_that_cannot_be_started_says_why_and_stays_stopped)
+{
+	struct qs_watch watch = { .ready = tap_ready };
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(qs_watch_start(loop, &watch, fd, QS_READ), -EPERM);
+	ck_assert_ptr_null(watch.event);
+	qs_watch_stop(&watch);
+	close(fd);
+}
+END_TEST
+
+/* --- jobs --- */
+
+static struct qs_job jobs[3];
+static char order[64];
+
+static void first_job(struct qs_job *job)
+{
+	(void)job;
+	strcat(order, "a");
+	qs_job_schedule(loop, &jobs[1]);
+}
+
+static void second_job(struct qs_job *job)
+{
+	(void)job;
+	strcat(order, "b");
+	qs_job_cancel(&jobs[2]);
+}
+
+static void third_job(struct qs_job *job)
+{
+	(void)job;
+	strcat(order, "c");
+}
+
+static void init_jobs(void)
+{
+	qs_job_init(&jobs[0], first_job);
+	qs_job_init(&jobs[1], second_job);
+	qs_job_init(&jobs[2], third_job);
+}
+
+START_TEST(a_job_from_outside_runs_in_the_next_turn_which_does_not_wait)
+{
+	init_jobs();
+	qs_job_schedule(loop, &jobs[2]);
+	qs_job_schedule(loop, &jobs[2]);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_str_eq(order, "c");
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+}
+END_TEST
+
+START_TEST(jobs_of_jobs_run_in_the_same_turn_and_cancelled_ones_do_not)
+{
+	init_jobs();
+	qs_job_schedule(loop, &jobs[1]);
+	qs_job_schedule(loop, &jobs[2]);
+	qs_job_schedule(loop, &jobs[0]);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_str_eq(order, "bab");
+	qs_job_cancel(&jobs[2]);
+}
+END_TEST
+
+static void free_job(struct qs_job *job)
+{
+	free(job);
+	strcat(order, "f");
+}
+
+START_TEST(a_job_may_be_freed_by_itself)
+{
+	struct qs_job *job = malloc(sizeof(*job));
+
+	qs_job_init(job, free_job);
+	qs_job_schedule(loop, job);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_str_eq(order, "f");
+}
+END_TEST
+
+/* --- posts --- */
+
+#define POSTERS 4
+#define POSTS   2000
+
+static int arrived[POSTERS];
+
+static void arrive(void *arg)
+{
+	int value = (int)(intptr_t)arg, poster = value % POSTERS;
+
+	ck_assert_int_eq(value / POSTERS, arrived[poster]);
+	if (++arrived[poster] == POSTS) {
+		for (int i = 0; i < POSTERS; i++)
+			if (arrived[i] < POSTS)
+				return;
+		qs_loop_leave(loop);
+	}
+}
+
+static void *post_many(void *arg)
+{
+	for (int i = 0; i < POSTS; i++)
+		ck_assert_int_eq(
+		        qs_loop_post(loop, arrive, (void *)(i * POSTERS + (intptr_t)arg)), 0);
+	return NULL;
+}
+
+START_TEST(posts_from_many_threads_all_arrive_each_threads_in_order)
+{
+	pthread_t threads[POSTERS];
+
+	for (intptr_t i = 0; i < POSTERS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, post_many, (void *)i), 0);
+	qs_loop_run(loop);
+	for (int i = 0; i < POSTERS; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	for (int i = 0; i < POSTERS; i++)
+		ck_assert_int_eq(arrived[i], POSTS);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+}
+END_TEST
+
+static void add_letter(void *letter)
+{
+	size_t length = strlen(order);
+
+	ck_assert_uint_lt(length, sizeof(order) - 1);
+	order[length] = (char)(intptr_t)letter;
+}
+
+static void post_again(void *arg)
+{
+	add_letter((void *)'p');
+	ck_assert_int_eq(qs_loop_post(loop, add_letter, arg), 0);
+}
+
+static void close_posts(void *arg)
+{
+	add_letter(arg);
+	qs_loop_close_posts(loop);
+	add_letter(arg);
+}
+
+START_TEST(a_post_of_a_post_runs_later)
+{
+	ck_assert_int_eq(qs_loop_post(loop, post_again, (void *)'z'), 0);
+	ck_assert_int_eq(qs_loop_post(loop, add_letter, (void *)'y'), 0);
+	while (!strchr(order, 'z'))
+		ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_str_eq(order, "pyz");
+}
+END_TEST
+
+START_TEST(closing_runs_what_was_posted_and_refuses_the_rest)
+{
+	ck_assert_int_eq(qs_loop_post(loop, add_letter, (void *)'x'), 0);
+	qs_loop_close_posts(loop);
+	ck_assert_str_eq(order, "x");
+	ck_assert_int_eq(qs_loop_post(loop, add_letter, (void *)'y'), -ESHUTDOWN);
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+	ck_assert_str_eq(order, "x");
+}
+END_TEST
+
+START_TEST(closing_within_a_post_runs_the_others_there)
+{
+	ck_assert_int_eq(qs_loop_post(loop, close_posts, (void *)'c'), 0);
+	ck_assert_int_eq(qs_loop_post(loop, add_letter, (void *)'y'), 0);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_str_eq(order, "cyc");
+}
+END_TEST
+
+START_TEST(a_post_without_memory_is_refused_and_one_never_run_is_not_leaked)
+{
+	int r;
+
+	budget = 0;
+	r = qs_loop_post(loop, add_letter, (void *)'x');
+	budget = -1;
+	ck_assert_int_eq(r, -ENOMEM);
+	ck_assert_int_eq(qs_loop_post(loop, add_letter, (void *)'y'), 0);
+	ck_assert_str_eq(order, "");
+}
+END_TEST
+
+static void *wake_once(void *arg)
+{
+	while (atomic_load(&qs_loop_pulse(loop)->turns) < 1)
+		;
+	qs_loop_wake(loop);
+	return arg;
+}
+
+/* The turn waits for good, if nothing wakes it. */
+START_TEST(a_wake_ends_a_wait_and_runs_nothing)
+{
+	pthread_t thread;
+
+	init_jobs();
+	qs_job_schedule(loop, &jobs[2]);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wake_once, NULL), 0);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+static void wake_from_handler(int signo)
+{
+	(void)signo;
+	qs_loop_wake(loop);
+}
+
+START_TEST(a_signal_handler_may_wake_the_loop)
+{
+	ck_assert(signal(SIGUSR1, wake_from_handler) != SIG_ERR);
+	raise(SIGUSR1);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
+}
+END_TEST
+
+START_TEST(leaving_before_running_is_remembered_and_then_forgotten)
+{
+	qs_loop_leave(loop);
+	qs_loop_run(loop);
+	ck_assert_uint_eq(atomic_load(&qs_loop_pulse(loop)->turns), 0);
+	ck_assert_int_eq(qs_loop_post(loop, (void (*)(void *))qs_loop_leave, loop), 0);
+	qs_loop_run(loop);
+	ck_assert_uint_eq(atomic_load(&qs_loop_pulse(loop)->turns), 1);
+}
+END_TEST
+
+/* --- time within a turn, and the pulse --- */
+
+static uint64_t seen_began, seen_now;
+
+static void look_at_pulse(struct qs_watch *watch, unsigned what)
+{
+	seen_began = atomic_load(&qs_loop_pulse(loop)->turn_began);
+	tap_ready(watch, what);
+	qs_clock_advance_to(&time_source, qs_loop_now(loop) + 10);
+}
+
+START_TEST(the_time_stands_still_during_a_turn)
+{
+	struct tap *one = open_tap(1, QS_READ), *two = open_tap(1, QS_READ);
+
+	one->watch.ready = two->watch.ready = look_at_pulse;
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_eq(one->now, 1000);
+	ck_assert_uint_eq(two->now, 1000);
+	ck_assert_uint_eq(qs_loop_now(loop), 1010);
+	close_tap(one);
+	close_tap(two);
+}
+END_TEST
+
+START_TEST(the_pulse_is_zero_but_during_a_turn)
+{
+	struct tap *tap = open_tap(1, QS_READ);
+	struct qs_loop_pulse *pulse = qs_loop_pulse(loop);
+
+	tap->watch.ready = look_at_pulse;
+	ck_assert_uint_eq(atomic_load(&pulse->turn_began), 0);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_uint_ne(seen_began, 0);
+	ck_assert_uint_eq(seen_began, tap->now);
+	ck_assert_uint_eq(atomic_load(&pulse->turn_began), 0);
+	close_tap(tap);
+}
+END_TEST
+
+START_TEST(a_sleeping_guard_is_woken_once)
+{
+	struct tap *tap = open_tap(1, QS_READ);
+	struct qs_loop_pulse *pulse = qs_loop_pulse(loop);
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	eventfd_t count;
+
+	tap->keep = true;
+	atomic_store(&pulse->guard_fd, fd);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(eventfd_read(fd, &count), -1);
+	atomic_store(&pulse->guard_sleeps, 1);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(atomic_load(&pulse->guard_sleeps), 0);
+	ck_assert_int_eq(eventfd_read(fd, &count), 0);
+	ck_assert_uint_eq(count, 1);
+	close_tap(tap);
+	close(fd);
+}
+END_TEST
+
+static void foreign_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct qs_loop_pulse *pulse = qs_loop_pulse(loop);
+
+	(void)what;
+	(void)arg;
+	eventfd_lower(fd);
+	seen_now = qs_loop_now(loop);
+	seen_began = atomic_load(&pulse->turn_began);
+}
+
+/* As evhttp is: in the same base, and not through a watch of ours. */
+START_TEST(a_callback_of_libevent_itself_sees_the_present_and_shows_in_the_pulse)
+{
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct event *event =
+	        event_new(qs_loop_base(loop), fd, EV_READ | EV_PERSIST, foreign_ready, NULL);
+	uint64_t start;
+
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+	start = qs_time_now();
+	ck_assert_int_eq(event_add(event, NULL), 0);
+	(void)qs_loop_turn(loop, true);
+	ck_assert_uint_ge(seen_now, start);
+	ck_assert_uint_eq(seen_began, seen_now);
+	event_free(event);
+	close(fd);
+}
+END_TEST
+
+START_TEST(holding_tells_who_held_before)
+{
+	ck_assert_uint_eq(qs_loop_hold(loop, 7), 0);
+	ck_assert_uint_eq(qs_loop_hold(loop, 9), 7);
+	ck_assert_uint_eq(atomic_load(&qs_loop_pulse(loop)->holder), 9);
+	ck_assert_uint_eq(qs_loop_hold(loop, 0), 9);
+}
+END_TEST
+
+/* --- when there is not enough --- */
+
+START_TEST(a_loop_without_descriptors_is_refused_and_leaves_none_behind)
+{
+	struct rlimit limit;
+	int before = open_descriptors(), lowest = dup(0), r;
+
+	ck_assert_int_eq(close(lowest), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (int more = 0;; more++) {
+		struct rlimit tight = { (rlim_t)(lowest + more), limit.rlim_max };
+
+		ck_assert_int_le(more, 10);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		r = qs_loop_new(&time_source, &loop);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		if (r == 0)
+			break;
+		ck_assert_int_eq(r, -EMFILE);
+		ck_assert_int_eq(open_descriptors(), before);
+	}
+	ck_assert_int_eq(qs_loop_turn(loop, false), 0);
+	qs_loop_free(loop);
+	ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+START_TEST(a_loop_without_memory_is_refused_and_leaves_nothing_behind)
+{
+	int before = open_descriptors(), r = -ENOMEM;
+
+	event_set_mem_functions(__wrap_malloc, realloc, free);
+	for (long enough = 0; r < 0; enough++) {
+		ck_assert_int_lt(enough, 100);
+		budget = enough;
+		r = qs_loop_new(&time_source, &loop);
+		budget = -1;
+		if (r < 0) {
+			ck_assert_int_eq(r, -ENOMEM);
+			ck_assert_int_eq(open_descriptors(), before);
+		}
+	}
+	qs_loop_free(loop);
+	ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+static TCase *timers_case(void)
+{
+	TCase *tcase = tcase_create("virtual");
+
+	tcase_add_checked_fixture(tcase, set_up_virtual, tear_down);
+	tcase_add_test(tcase, timers_run_in_the_order_of_time_then_of_arming);
+	tcase_add_test(tcase, virtual_time_jumps_to_the_next_timer_only_when_it_may_wait);
+	tcase_add_test(tcase, virtual_time_stands_still_while_there_is_something_to_do);
+	tcase_add_test(tcase, a_timer_armed_again_moves);
+	tcase_add_test(tcase, arming_for_never_disarms);
+	tcase_add_test(tcase, a_timer_disarmed_by_another_in_the_same_turn_does_not_run);
+	tcase_add_test(tcase, a_timer_armed_for_now_by_itself_runs_in_the_next_turn);
+	tcase_add_test(tcase, a_timer_may_be_freed_in_its_own_callback);
+	tcase_add_test(tcase, arming_needs_no_memory);
+	tcase_add_test(tcase, a_timer_without_room_is_refused_and_room_is_given_back);
+	tcase_add_test(tcase, the_time_stands_still_during_a_turn);
+	return tcase;
+}
+
+static TCase *real_case(void)
+{
+	TCase *tcase = tcase_create("real");
+
+	tcase_add_checked_fixture(tcase, set_up_real, tear_down);
+	tcase_add_test(tcase, real_timers_are_never_early_and_mostly_well_under_a_millisecond_late);
+	tcase_add_test(tcase, an_idle_loop_sleeps_through_until_its_timer);
+	tcase_add_test(tcase, a_timer_that_fired_does_not_keep_the_loop_awake);
+	tcase_add_test(tcase, a_watch_is_level_triggered_until_it_is_stopped);
+	tcase_add_test(tcase, a_watch_says_what_it_is_ready_for);
+	tcase_add_test(tcase, a_watch_stopped_by_another_in_the_same_turn_is_not_called);
+	tcase_add_test(tcase, watches_may_be_freed_in_their_own_callbacks_in_any_number);
+	tcase_add_test(tcase, a_watch_that_cannot_be_started_says_why_and_stays_stopped);
+	tcase_add_test(tcase, a_job_from_outside_runs_in_the_next_turn_which_does_not_wait);
+	tcase_add_test(tcase, jobs_of_jobs_run_in_the_same_turn_and_cancelled_ones_do_not);
+	tcase_add_test(tcase, a_job_may_be_freed_by_itself);
+	return tcase;
+}
+
+static TCase *threads_case(void)
+{
+	TCase *tcase = tcase_create("threads");
+
+	tcase_add_checked_fixture(tcase, set_up_real, tear_down);
+	tcase_add_test(tcase, posts_from_many_threads_all_arrive_each_threads_in_order);
+	tcase_add_test(tcase, a_post_of_a_post_runs_later);
+	tcase_add_test(tcase, closing_runs_what_was_posted_and_refuses_the_rest);
+	tcase_add_test(tcase, closing_within_a_post_runs_the_others_there);
+	tcase_add_test(tcase, a_post_without_memory_is_refused_and_one_never_run_is_not_leaked);
+	tcase_add_test(tcase, a_wake_ends_a_wait_and_runs_nothing);
+	tcase_add_test(tcase, a_signal_handler_may_wake_the_loop);
+	tcase_add_test(tcase, leaving_before_running_is_remembered_and_then_forgotten);
+	tcase_add_test(tcase, the_pulse_is_zero_but_during_a_turn);
+	tcase_add_test(tcase, a_sleeping_guard_is_woken_once);
+	tcase_add_test(
+	        tcase, a_callback_of_libevent_itself_sees_the_present_and_shows_in_the_pulse);
+	tcase_add_test(tcase, holding_tells_who_held_before);
+	return tcase;
+}
+
+static TCase *scarce_case(void)
+{
+	TCase *tcase = tcase_create("scarce");
+
+	tcase_add_test(tcase, a_loop_without_descriptors_is_refused_and_leaves_none_behind);
+	tcase_add_test(tcase, a_loop_without_memory_is_refused_and_leaves_nothing_behind);
+	return tcase;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("loop");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	suite_add_tcase(suite, timers_case());
+	suite_add_tcase(suite, real_case());
+	suite_add_tcase(suite, threads_case());
+	suite_add_tcase(suite, scarce_case());
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}
