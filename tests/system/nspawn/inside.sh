@@ -5,6 +5,19 @@ unit=quiesced.service
 socket=/run/quiesced/control.sock
 cgroup=/sys/fs/cgroup/system.slice/quiesced.service
 
+# systemd forgets an unused unit soon after it has stopped, so each end is written down.
+mkdir -p "/etc/systemd/system/$unit.d"
+cat >"/etc/systemd/system/$unit.d/record.conf" <<'END'
+[Service]
+ExecStopPost=/bin/sh -c 'echo "$SERVICE_RESULT $EXIT_CODE $EXIT_STATUS" >/run/quiesced/ended'
+END
+systemctl daemon-reload
+
+# How the service ended last: RESULT, exited or killed, the status or signal.
+ended_as() {
+	is "$(cat /run/quiesced/ended)" "$1"
+}
+
 # ok TEXT COMMAND…: a claim and the command that proves it.
 ok() {
 	text=$1

@@ -9,15 +9,17 @@ workers:
 END
 ok 'it starts' systemctl start "$unit"
 ok 'a worker’s line carries its name' within 5 sh -c \
-	"journalctl -o cat --output-fields=MESSAGE QUIESCED_WORKER=talker | grep -x 'a line of mine'"
+	"journalctl -o cat --output-fields=MESSAGE QUIESCED_WORKER=talker | grep -Ex '(talker: )?a line of mine'"
 ok 'it stops' systemctl stop "$unit"
 journalctl --sync
-# fields NAME FIELD=VALUE…: the message ids of what matches
+# ids MATCH…: the message ids of what matches
 ids() {
 	journalctl -o json "$@" | python3 -c 'import json, sys
 for line in sys.stdin: print(json.loads(line).get("MESSAGE_ID"))'
 }
 ok 'a verdict is a field' has "$(ids QUIESCED_VERDICT=killed)" '^[0-9a-f]{32}$'
+ok 'a worker’s line tells its task' has \
+	"$(journalctl -o json QUIESCED_WORKER=talker | grep 'a line of mine')" '"QUIESCED_TASK" *: *"[0-9]+"'
 ok 'so is the task' has "$(journalctl -o json QUIESCED_VERDICT=killed)" '"QUIESCED_TASK" *: *"[0-9]+"'
 ok 'so is the phase' has "$(ids QUIESCED_PHASE=stopping)" '^[0-9a-f]{32}$'
 ok 'the daemon’s lines belong to its unit' has \

@@ -10,8 +10,7 @@ END
 ok 'it starts' systemctl start "$unit"
 ok 'both workers run' within 5 pgrep -u quiesced -x sleep
 ok 'it stops' systemctl stop "$unit"
-ok 'the result is success' property_is Result success
-ok 'the exit status is 0' property_is ExecMainStatus 0
+ok 'the result is success, the exit status 0' ended_as 'success exited 0'
 ok 'nothing lives' nothing_lives
 ok 'the cgroup is gone' test ! -e "$cgroup"
 report=/var/lib/quiesced/last-shutdown.json
