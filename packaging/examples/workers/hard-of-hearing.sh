@@ -3,6 +3,6 @@
 trap '' TERM
 trap 'echo "oh, you mean it"; exit 0' INT
 while :; do
-	sleep 1 &
+	sleep 0.3 &
 	wait $!
 done
