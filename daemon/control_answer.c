@@ -79,21 +79,25 @@ void answer_owned(struct request *request, int status, const char *type, char *b
 		request->transport->respond(request, &answer);
 }
 
-static void answer_json_as(struct request *request, int status, const char *type, json_t *json)
+/* The text's NUL gives way to a newline, for people with curl. NULL: no memory. */
+static char *line_of(json_t *json, size_t *ret_size)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
 	size_t size = text ? strlen(text) : 0;
 
 	json_decref(json);
-	/* Its NUL gives way to a newline, for people with curl. */
 	if (text)
 		text[size++] = '\n';
-	answer_owned(request, status, type, text, size);
+	*ret_size = size;
+	return text;
 }
 
 void answer_json(struct request *request, int status, json_t *json)
 {
-	answer_json_as(request, status, status < 400 ? NULL : PROBLEM_TYPE, json);
+	size_t size;
+	char *text = line_of(json, &size);
+
+	answer_owned(request, status, status < 400 ? NULL : PROBLEM_TYPE, text, size);
 }
 
 json_t *answer_string(const char *text)
@@ -121,4 +125,15 @@ void answer_problem(struct request *request, int status, const char *format, ...
 	vsnprintf(detail, sizeof(detail), format, arguments);
 	va_end(arguments);
 	answer_json(request, status, answer_problem_body(status, detail));
+}
+
+void answer_wrong_method(struct request *request, const char *allow)
+{
+	struct answer answer = {
+		.status = 405, .type = PROBLEM_TYPE, .allow = allow, .owned = true
+	};
+
+	answer.body = line_of(
+	        answer_problem_body(405, "this path does not know that method"), &answer.size);
+	request->transport->respond(request, &answer);
 }

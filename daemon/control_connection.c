@@ -40,7 +40,11 @@ static void hangup_seen(evutil_socket_t fd, _unused_ short what, void *arg)
 		connection_move(arg, CONNECTION_DOOMED);
 }
 
-/* Without descriptors or memory a hang-up is noticed only when something is sent. */
+/*
+ * Without descriptors or memory a hang-up is noticed only when something is sent. EV_READ is for
+ * one who leaves something unread behind: that is an error of the socket, of which libevent makes
+ * "may be read" and not "was closed".
+ */
 void connection_hear_hangup(struct connection *connection)
 {
 	int fd = fcntl(bufferevent_getfd(connection->bev), F_DUPFD_CLOEXEC, 3);
@@ -48,7 +52,7 @@ void connection_hear_hangup(struct connection *connection)
 	if (fd < 0)
 		return;
 	connection->hangup = event_new(qs_loop_base(connection->control->loop), fd,
-	        EV_CLOSED | EV_ET | EV_PERSIST, hangup_seen, connection);
+	        EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, hangup_seen, connection);
 	if (!connection->hangup)
 		(void)close(fd);
 	else if (event_add(connection->hangup, NULL) < 0)

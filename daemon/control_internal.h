@@ -91,6 +91,8 @@ void answer_owned(struct request *request, int status, const char *type, char *b
 void answer_json(struct request *request, int status, json_t *json);
 /* application/problem+json. */
 void answer_problem(struct request *request, int status, const char *format, ...) _printf_(3, 4);
+/* 405, with the methods that would be right. */
+void answer_wrong_method(struct request *request, const char *allow);
 json_t *answer_problem_body(int status, const char *detail);
 /* A JSON string of what may be no UTF-8. NULL: no memory. */
 json_t *answer_string(const char *text);

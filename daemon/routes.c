@@ -133,25 +133,10 @@ static const struct route *find_route(struct request *request, const char **ret_
 
 static void answer_no_route(struct request *request, const char *allow)
 {
-	static const char detail[] = "this path does not know that method";
-
-	if (!allow) {
+	if (allow)
+		answer_wrong_method(request, allow);
+	else
 		answer_problem(request, 404, "there is nothing at this path");
-		return;
-	}
-	json_t *problem = answer_problem_body(405, detail);
-	char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
-
-	json_decref(problem);
-	struct answer answer = {
-		.status = 405,
-		.type = "application/problem+json",
-		.allow = allow,
-		.body = text ? text : "",
-		.size = text ? strlen(text) : 0,
-		.owned = text != NULL,
-	};
-	request->transport->respond(request, &answer);
 }
 
 static bool comes_from_here(struct request *request)
