@@ -36,7 +36,7 @@ libquiesce.a
 libquiesce.so
 pkgconfig/quiesce.pc
 END
-find "$root" -name '*.service' -exec grep -Hn '@' {} + && fail 'something was not filled in'
+find "$root" -name '*.service' -exec grep -Hn '@[A-Z_]*@' {} + && fail 'something was not filled in'
 
 cat >"$root/user.c" <<'END'
 #include <stdio.h>

@@ -49,8 +49,9 @@ START_TEST(a_script_finds_all_as_it_should_be)
 	ck_assert_ptr_nonnull(pipe);
 	size_t size = fread(found, 1, sizeof(found) - 1, pipe);
 	int status = pclose(pipe);
-	ck_assert_msg(status == 0, "%s: status %d\n%.*s", scripts[_i], WEXITSTATUS(status),
-	        (int)size, found);
+	if (status != 0) /* Check takes no message as long as a journal */
+		(void)fwrite(found, 1, size, stdout);
+	ck_assert_msg(status == 0, "%s: status %d, see above", scripts[_i], WEXITSTATUS(status));
 	ck_assert_ptr_nonnull(strstr(found, "ok: "));
 }
 END_TEST

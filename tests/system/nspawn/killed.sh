@@ -2,6 +2,7 @@
 . /test/inside.sh
 
 configure <<'END'
+shutdown: { deadline: 200ms, cancel_grace: 100ms }
 workers:
   plain: { exec: [sleep, '3000'] }
   tree: { exec: [/bin/sh, -c, '(setsid sh -c "trap \"\" TERM HUP; exec sleep 3000" &); trap "" TERM; while :; do sleep 3000; done'] }
