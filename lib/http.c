@@ -21,6 +21,7 @@
 struct qs_http {
 	CURL *curl;
 	struct curl_slist *headers;
+	curl_socket_t socket; /* of the latest connection; may be closed */
 	pid_t peer;
 };
 
@@ -72,18 +73,24 @@ void qs_http_free(struct qs_http *http)
 	curl_global_cleanup();
 }
 
-/* The other end is known only while the connection is open, so it is looked up when the answer
- * begins. */
+/* curl's, for each new connection. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct qs_http *http = arg;
+
+	(void)purpose;
+	http->socket = fd;
+	return CURL_SOCKOPT_OK;
+}
+
+/* While an answer comes the socket is open for certain, and nobody else's. */
 static void note_peer(struct qs_http *http)
 {
-	curl_socket_t fd = CURL_SOCKET_BAD;
 	struct ucred credentials;
 	socklen_t size = sizeof(credentials);
 
 	http->peer = 0;
-	if (curl_easy_getinfo(http->curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
-	        fd != CURL_SOCKET_BAD &&
-	        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
+	if (getsockopt(http->socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
 		http->peer = credentials.pid;
 }
 
@@ -207,6 +214,8 @@ static int set_options(struct exchange *exchange)
 {
 	const struct qs_http_request *request = exchange->request;
 	struct qs_http *http = exchange->http;
+	const char *body = request->body ? request->body : "";
+	bool is_post = request->body || strcmp(request->method, "POST") == 0;
 	_cleanup_(freep) char *url = NULL;
 	CURLcode code = CURLE_OK;
 
@@ -218,8 +227,9 @@ static int set_options(struct exchange *exchange)
 			code = curl_easy_setopt(http->curl, CURLOPT_##option, value); \
 	} while (0)
 	SET(URL, url);
-	SET(CUSTOMREQUEST, request->method);
 	SET(NOSIGNAL, 1L);
+	SET(SOCKOPTFUNCTION, on_socket);
+	SET(SOCKOPTDATA, http);
 	SET(PATH_AS_IS, 1L);
 	SET(PROXY, "");
 	SET(PROTOCOLS_STR, "http");
@@ -232,16 +242,14 @@ static int set_options(struct exchange *exchange)
 	SET(HEADERDATA, exchange);
 	SET(WRITEFUNCTION, on_body);
 	SET(WRITEDATA, exchange);
-	SET(HTTPHEADER, request->body ? http->headers : NULL);
-	if (request->body) {
-		SET(POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
-		SET(POSTFIELDS, request->body);
-	} else if (strcmp(request->method, "POST") == 0) {
-		SET(POSTFIELDSIZE_LARGE, (curl_off_t)0);
-		SET(POSTFIELDS, "");
+	SET(HTTPHEADER, is_post ? http->headers : NULL);
+	if (is_post) {
+		SET(POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+		SET(POSTFIELDS, body);
 	} else {
 		SET(HTTPGET, 1L);
 	}
+	SET(CUSTOMREQUEST, request->method);
 #undef SET
 	return code == CURLE_OK ? 0 : -ENOMEM;
 }

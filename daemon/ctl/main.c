@@ -79,6 +79,7 @@ int main(int argc, char **argv)
 	enum ctl_status status = CTL_OK;
 
 	(void)setlocale(LC_ALL, "");
+	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (options_parse(argc, argv, &ctl.options) < 0)
 		return CTL_USAGE;

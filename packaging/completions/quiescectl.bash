@@ -1,0 +1,65 @@
+# bash completion for quiescectl(1)
+
+_quiescectl()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= options word i
+	local -a socket=()
+	local verbs='status list show logs events start stop restart drain resume reload shutdown
+		last-shutdown health'
+
+	# --socket=PATH arrives as three words: the "=" splits.
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		--socket)
+			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+			((i++))
+			socket=(--socket "${COMP_WORDS[i]}")
+			;;
+		--wait)
+			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i += 2))
+			;;
+		-*) ;;
+		*)
+			verb=${verb:-$word}
+			;;
+		esac
+	done
+
+	COMPREPLY=()
+	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+	[[ $cur == = ]] && cur=
+	case $prev in
+	--socket)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return
+		;;
+	esac
+
+	if [[ $cur == -* ]]; then
+		options='--socket --json --help'
+		case $verb in
+		'') options+=' --version' ;;
+		start | stop | restart | reload | shutdown) options+=' --wait' ;;
+		health) options+=' --live --verbose' ;;
+		logs) options+=' --follow' ;;
+		esac
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+		return
+	fi
+
+	case $verb in
+	'')
+		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+		;;
+	show | logs | start | stop | restart)
+		mapfile -t COMPREPLY < <(compgen -W \
+			"$(quiescectl "${socket[@]}" list 2>/dev/null | while read -r word _; do
+				printf '%s\n' "$word"
+			done)" -- "$cur")
+		;;
+	esac
+}
+
+complete -F _quiescectl quiescectl
