@@ -26,9 +26,6 @@
 /* What event_base_new opens: an epoll and a pair for signals. */
 #define BASE_DESCRIPTORS 3
 
-/* The timerfd fired or was never set: whatever is earliest has to be written to it. */
-#define ARMED_UNKNOWN 0
-
 enum loop_state {
 	LOOP_OUTSIDE, /* no turn */
 	LOOP_WAITING, /* in a turn, nothing has happened yet */
@@ -94,7 +91,7 @@ static void set_timerfd(struct qs_loop *loop)
 		spec.it_value.tv_sec = (time_t)(at / QS_SEC);
 		spec.it_value.tv_nsec = (long)(at % QS_SEC);
 	}
-	/* Setting it also takes back that it has fired. It cannot fail: the time is well formed. */
+	/* Setting it also takes back that it fired. It cannot fail: the time is well formed. */
 	(void)timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 	loop->armed_at = at;
 }
@@ -262,12 +259,11 @@ void qs_watch_stop(struct qs_watch *watch)
 
 /* --- timers --- */
 
+/* The turn runs what is due. It stays readable until it is set again: before the next wait, because
+ * by then the earliest timer is another. */
 static void timerfd_is_ready(_unused_ evutil_socket_t fd, _unused_ short what, void *arg)
 {
-	struct qs_loop *loop = arg;
-
-	begin_turn(loop);
-	loop->armed_at = ARMED_UNKNOWN;
+	begin_turn(arg);
 }
 
 int qs_timer_init(struct qs_loop *loop, struct qs_timer *timer, void (*due)(struct qs_timer *))

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -141,6 +142,37 @@ START_TEST(a_wake_ends_a_wait_and_runs_nothing)
 	ck_assert_int_eq(pthread_create(&thread, NULL, wake_once, NULL), 0);
 	ck_assert_int_eq(qs_loop_turn(loop, true), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+static void forget(struct qs_timer *timer)
+{
+	(void)timer;
+}
+
+static void *raise_later(void *tap)
+{
+	for (int i = 0; i < 1000; i++)
+		sched_yield();
+	eventfd_raise(((struct tap *)tap)->watch.fd);
+	return NULL;
+}
+
+/* Its descriptor is readable still, and would end every wait at once with nothing to run. */
+START_TEST(a_timer_that_fired_lets_the_loop_sleep)
+{
+	struct tap *tap = open_tap(0, QS_READ);
+	struct qs_timer timer;
+	pthread_t thread;
+
+	ck_assert_int_eq(qs_timer_init(loop, &timer, forget), 0);
+	qs_timer_arm(&timer, qs_loop_now(loop) + QS_MSEC);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, raise_later, tap), 0);
+	ck_assert_int_eq(qs_loop_turn(loop, true), 1);
+	ck_assert_int_eq(tap->calls, 1);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	close_tap(tap);
 }
 END_TEST
 
@@ -328,6 +360,7 @@ static TCase *threads_case(void)
 	tcase_add_test(tcase, closing_within_a_post_runs_the_others_there);
 	tcase_add_test(tcase, a_post_without_memory_is_refused_and_one_never_run_is_not_leaked);
 	tcase_add_test(tcase, a_wake_ends_a_wait_and_runs_nothing);
+	tcase_add_test(tcase, a_timer_that_fired_lets_the_loop_sleep);
 	tcase_add_test(tcase, a_signal_handler_may_wake_the_loop);
 	tcase_add_test(tcase, leaving_before_running_is_remembered_and_then_forgotten);
 	tcase_add_test(tcase, the_pulse_is_zero_but_during_a_turn);
