@@ -83,8 +83,11 @@ static void exec_daemon(struct rig *rig, int log_fd, const char **arguments)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setpgid(0, 0);
+	/* A test that fails leaves no daemon behind; the daemon's own children see to themselves. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (chdir(rig->directory) < 0)
 		_exit(125);
+	dup2(log_fd, STDOUT_FILENO);
 	dup2(log_fd, STDERR_FILENO);
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("QUIESCED_SOCKET");
@@ -120,8 +123,13 @@ void rig_launch(struct rig *rig, ...)
 
 void rig_start(struct rig *rig)
 {
+	size_t seen = rig->log_used;
+
 	rig_launch(rig, NULL);
-	rig_expect(rig, "ready");
+	rig->log_seen = seen;
+	rig_expect(rig, "quiesced: ready");
+	/* What workers said before that counts as well. */
+	rig->log_seen = seen;
 }
 
 void rig_signal(struct rig *rig, int signo)

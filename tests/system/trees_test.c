@@ -72,7 +72,7 @@ END_TEST
 
 START_TEST(a_stubborn_tree_without_its_leader_is_killed)
 {
-	start_script("#!/bin/sh\n(trap '' TERM; exec sleep 4102) &\necho here\nexit 0\n");
+	start_script("#!/bin/sh\ntrap '' TERM\nsleep 4102 &\necho here\nexit 0\n");
 	rig_expect(&rig, "asked to stop (leader-exit)");
 	stop_and_expect(150, "killed");
 }
@@ -119,7 +119,7 @@ END_TEST
 START_TEST(held_standard_output_does_not_hold_up_the_end)
 {
 	rig_init(&rig, SHORT "workers: { w: { exec: [./w], restart: never } }\n");
-	rig_write(&rig, "w", "#!/bin/sh\n(trap '' TERM; exec sleep 4106) &\necho here\nexit 3\n");
+	rig_write(&rig, "w", "#!/bin/sh\ntrap '' TERM\nsleep 4106 &\necho here\nexit 3\n");
 	rig_start(&rig);
 	rig_expect(&rig, "here");
 	rig_expect(&rig, "asked to stop (leader-exit)");
