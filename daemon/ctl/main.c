@@ -92,5 +92,5 @@ int main(int argc, char **argv)
 		puts("quiescectl " QUIESCE_VERSION);
 	else
 		status = run(&ctl);
-	return finish_output(status);
+	return (int)finish_output(status);
 }

@@ -165,9 +165,9 @@ enum ctl_status run_show(struct ctl *ctl)
 	if (status != CTL_OK || !worker)
 		return status;
 	json_object_foreach (worker, key, value)
-		if (strcmp(key, "endings") != 0 && strcmp(key, "log") != 0)
+		if (strcmp(key, "endings") != 0 && strcmp(key, "lines") != 0)
 			print_field(&ctl->style, key, value);
 	status = print_endings(ctl, json_object_get(worker, "endings"));
-	print_lines(ctl, json_object_get(worker, "log"));
+	print_lines(ctl, json_object_get(worker, "lines"));
 	return status;
 }

@@ -74,14 +74,15 @@ static void print_census(const struct style *style, const json_t *workers)
 
 static void describe_shutdown(const json_t *shutdown, const char *phase, char *text, size_t size)
 {
+	const char *why = field_text(json_object_get(shutdown, "reason"), "detail");
 	uint64_t cancel_at = field_wall_usec(shutdown, "cancel_at");
 	char span[SPAN_TEXT_SIZE];
 
 	text[0] = '\0';
 	if (*age_text(field_wall_usec(shutdown, "requested_at"), span))
 		text_join(text, size, ", ", "since %s", span);
-	if (*field_text(shutdown, "reason"))
-		text_join(text, size, " ", "(%s)", field_text(shutdown, "reason"));
+	if (*why)
+		text_join(text, size, " ", "(%s)", why);
 	if (strcmp(phase, "draining") == 0 || strcmp(phase, "stopping") == 0)
 		if (*ahead_text(cancel_at, span))
 			text_join(text, size, ", ", "cancel in %s", span);
@@ -90,18 +91,18 @@ static void describe_shutdown(const json_t *shutdown, const char *phase, char *t
 		        span_text(field_number(shutdown, "seconds_left"), span));
 }
 
-static void print_straggler(const struct style *style, const json_t *worker)
+static void print_straggler(const struct style *style, const json_t *straggler)
 {
-	const char *waiting_on = field_text(worker, "waiting_on"),
-	           *name = field_text(worker, "name");
-	const json_t *task = json_object_get(worker, "task");
-	char text[DETAIL_SIZE] = "", span[SPAN_TEXT_SIZE];
+	const char *waiting_on = field_text(straggler, "waiting_on");
+	const char *name = field_text(straggler, "worker"), *rung = field_text(straggler, "rung");
+	char text[DETAIL_SIZE] = "not asked yet", span[SPAN_TEXT_SIZE];
 	unsigned taken = 6 + style_measure(style, name);
 
-	if (*age_text(field_wall_usec(task, "asked_at"), span))
-		text_join(text, sizeof(text), ", ", "asked %s ago", span);
-	if (*field_text(task, "rung"))
-		text_join(text, sizeof(text), ", ", "rung %s", field_text(task, "rung"));
+	if (json_is_number(json_object_get(straggler, "asked_seconds")))
+		snprintf(text, sizeof(text), "asked %s ago",
+		        span_text(field_number(straggler, "asked_seconds"), span));
+	if (*rung && strcmp(rung, "none") != 0)
+		text_join(text, sizeof(text), ", ", "rung %s", rung);
 	if (*waiting_on)
 		text_join(text, sizeof(text), ", ", "waits for %s", waiting_on);
 	fputs("    ", stdout);
@@ -111,22 +112,17 @@ static void print_straggler(const struct style *style, const json_t *worker)
 	fputc('\n', stdout);
 }
 
-/* Those that have been asked and are still there. */
-static void print_stragglers(const struct style *style, const json_t *workers)
+static void print_stragglers(const struct style *style, const json_t *stragglers)
 {
-	size_t limit = style->terminal ? STRAGGLERS_SHOWN : SIZE_MAX, count = 0, i;
-	json_t *worker;
+	size_t limit = style->terminal ? STRAGGLERS_SHOWN : SIZE_MAX, i;
+	size_t count = json_array_size(stragglers);
 
-	json_array_foreach ((json_t *)workers, i, worker) {
-		if (strcmp(field_text(worker, "state"), "stopping") != 0)
-			continue;
-		if (count++ < limit)
-			print_straggler(style, worker);
-	}
-	if (count > limit)
+	for (i = 0; i < MIN(count, limit); i++)
+		print_straggler(style, json_array_get(stragglers, i));
+	if (count > limit) {
 		style_printf(style, stdout, TONE_DIM, "    and %zu more", count - limit);
-	if (count > limit)
 		fputc('\n', stdout);
+	}
 }
 
 static void print_shutdown(const struct style *style, const json_t *status)
@@ -144,7 +140,7 @@ static void print_shutdown(const struct style *style, const json_t *status)
 	fputc(' ', stdout);
 	style_put_cut(style, stdout, TONE_PLAIN, text, style->width - MIN(style->width, taken));
 	fputc('\n', stdout);
-	print_stragglers(style, json_object_get(status, "workers"));
+	print_stragglers(style, json_object_get(shutdown, "stragglers"));
 }
 
 /* --- status: the workers --- */
@@ -164,7 +160,7 @@ static void describe_worker(const json_t *worker, char *text, size_t size)
 {
 	const char *waiting_on = field_text(worker, "waiting_on");
 	const char *detail = field_text(worker, "detail");
-	const char *status = field_text(worker, "status_text");
+	const char *status = field_text(worker, "status");
 	uint64_t next = field_wall_usec(worker, "next_restart_at");
 	char span[SPAN_TEXT_SIZE];
 

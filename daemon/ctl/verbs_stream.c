@@ -256,7 +256,7 @@ static enum ctl_status show_recent(struct ctl *ctl, const char *name)
 		status = client_read(&response, &worker);
 	if (status != CTL_OK)
 		return status;
-	json_array_foreach (json_object_get(worker, "log"), i, line) {
+	json_array_foreach (json_object_get(worker, "lines"), i, line) {
 		const char *text = json_is_string(line) ? json_string_value(line) : "";
 		if (!ctl->options.json) {
 			print_line(ctl, name, text);

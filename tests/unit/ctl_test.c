@@ -14,18 +14,20 @@
 
 #define LONG_NAME "a-worker-whose-name-is-as-long-as-names-may-be-sixty-three-byte"
 
-#define STATUS_BODY                                                                            \
-	"{\"daemon\": {\"version\": \"0.1.0\", \"pid\": 4242, \"phase\": \"stopping\","        \
-	" \"ready\": false, \"uptime_seconds\": 8000.5}, \"workers\": ["                       \
-	"{\"name\": \"ticker\", \"state\": \"running\", \"pid\": 4711, \"restarts\": 0,"       \
-	" \"since\": \"2026-01-01T00:00:00.000Z\","                                            \
-	" \"status_text\": \"sp\xc3\xa4t \\u001b]0;owned\\u0007 \xe6\xbc\xa2\xe5\xad\x97 and " \
-	"much more text that no narrow terminal holds\"},"                                     \
-	"{\"name\": \"" LONG_NAME "\", \"state\": \"stopping\", \"pid\": 4712,"                \
-	" \"waiting_on\": \"pid 4712\", \"task\": {\"id\": 3, \"rung\": \"ask\"}},"            \
-	"{\"name\": \"broken\", \"state\": \"failed\", \"restarts\": 10,"                      \
-	" \"last_verdict\": \"failed\", \"detail\": \"exit status 3\"}],"                      \
-	" \"shutdown\": {\"reason\": \"signal SIGTERM\", \"seconds_left\": 12.5}}"
+#define STATUS_BODY                                                                                \
+	"{\"daemon\": {\"version\": \"0.1.0\", \"pid\": 4242, \"phase\": \"stopping\","            \
+	" \"ready\": false, \"uptime_seconds\": 8000.5}, \"workers\": ["                           \
+	"{\"name\": \"ticker\", \"state\": \"running\", \"pid\": 4711, \"restarts\": 0,"           \
+	" \"since\": \"2026-01-01T00:00:00.000Z\","                                                \
+	" \"status\": \"sp\xc3\xa4t \\u001b]0;owned\\u0007 \xe6\xbc\xa2\xe5\xad\x97 and "          \
+	"much more text that no narrow terminal holds\"},"                                         \
+	"{\"name\": \"" LONG_NAME "\", \"state\": \"stopping\", \"pid\": 4712,"                    \
+	" \"waiting_on\": \"pid 4712\", \"task\": {\"id\": 3, \"rung\": \"ask\"}},"                \
+	"{\"name\": \"broken\", \"state\": \"failed\", \"restarts\": 10,"                          \
+	" \"last_verdict\": \"failed\", \"detail\": \"exit status 3\"}],"                          \
+	" \"shutdown\": {\"reason\": {\"kind\": \"signal\", \"detail\": \"signal SIGTERM\"},"      \
+	" \"seconds_left\": 12.5, \"stragglers\": [{\"worker\": \"" LONG_NAME "\", \"pid\": 4712," \
+	" \"rung\": \"ask\", \"asked_seconds\": 3.25, \"waiting_on\": \"pid 4712\"}]}}"
 
 static const struct canned status_only[] = { { .request = "GET /v1/status ", 200, STATUS_BODY },
 	{ 0 } };
@@ -97,6 +99,8 @@ START_TEST(status_in_a_pipe_is_plain_and_cuts_nothing)
 	ck_assert_int_eq(run.status, 0);
 	ck_assert_ptr_null(strchr(run.out, '\033'));
 	ck_assert_ptr_nonnull(strstr(run.out, LONG_NAME "  4712"));
+	ck_assert_ptr_nonnull(
+	        strstr(run.out, LONG_NAME "  asked 3.2s ago, rung ask, waits for pid 4712\n"));
 	ck_assert_ptr_nonnull(strstr(run.out, "that no narrow terminal holds\n"));
 	ck_assert_str_eq(run.err, "");
 	ctl_done(&run);

@@ -112,7 +112,7 @@ START_TEST(show_tells_every_field)
 		        " \"heartbeat_age_seconds\": 1.5, \"new_field\": [1, 2],"
 		        " \"counts\": {\"started\": 3, \"failed\": 0, \"killed\": 2},"
 		        " \"task\": {\"id\": 9, \"rung\": \"none\"},"
-		        " \"log\": [\"the last words\"], \"endings\": [{\"id\": 7,"
+		        " \"lines\": [\"the last words\"], \"endings\": [{\"id\": 7,"
 		        " \"verdict\": \"killed\", \"cause\": \"api\", \"detail\": \"signal 9 "
 		        "(Killed)\","
 		        " \"started_at\": \"2026-01-01T10:00:00.000Z\","
@@ -233,7 +233,7 @@ START_TEST(logs_show_what_was_and_follow_one_worker)
 	static const struct canned canned[] = {
 		{ .request = "GET /v1/workers/ticker ",
 		        200,
-		        "{\"name\": \"ticker\", \"log\": [\"one\", \"two\"]}" },
+		        "{\"name\": \"ticker\", \"lines\": [\"one\", \"two\"]}" },
 		{ .request = "GET /v1/events ",
 		        .raw = STREAM_HEAD LINE_OF("other", "no")
 		                STATE_EVENT LINE_OF("ticker", "three") },
@@ -255,8 +255,8 @@ START_TEST(logs_of_all_say_whose_they_are)
 		{ .request = "GET /v1/workers ",
 		        200,
 		        "{\"workers\": [{\"name\": \"a\"}, {\"name\": \"b\"}]}" },
-		{ .request = "GET /v1/workers/a ", 200, "{\"log\": [\"one\"]}" },
-		{ .request = "GET /v1/workers/b ", 200, "{\"log\": [\"two\"]}" },
+		{ .request = "GET /v1/workers/a ", 200, "{\"lines\": [\"one\"]}" },
+		{ .request = "GET /v1/workers/b ", 200, "{\"lines\": [\"two\"]}" },
 		{ 0 },
 	};
 	struct ctl_run run;
