@@ -205,7 +205,7 @@ static inline void stop_parts(void)
 
 	control_close(served.control, qs_time_add(qs_time_now(), QS_SEC));
 	ck_assert_int_ne(access(socket_path, F_OK), 0);
-	control_free(served.control);
+	control_free(TAKE(served.control, NULL));
 	fleet_hold(&served.fleet, true);
 	qs_group_kill(&served.root, QS_CAUSE_SHUTDOWN);
 	while (served.root.live > 0)
