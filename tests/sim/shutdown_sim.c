@@ -259,11 +259,11 @@ static void tear_down(struct sim *sim)
 	for (unsigned i = 0; i < sim->fake_count; i++)
 		qs_timer_done(&sim->fakes[i].end);
 	qs_coordinator_done(&sim->coordinator);
-	if (!sim->result->broken[0]) {
-		for (unsigned i = sim->group_count; i-- > 0;)
-			qs_group_done(&sim->groups[i]);
-		qs_group_done(&sim->root);
-	}
+	/* After a broken run tasks may live, and the next run uses the same loop. */
+	qs_group_abandon(&sim->root);
+	for (unsigned i = sim->group_count; i-- > 0;)
+		qs_group_done(&sim->groups[i]);
+	qs_group_done(&sim->root);
 	qs_ledger_free(sim->ledger);
 }
 

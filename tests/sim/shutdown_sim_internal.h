@@ -20,7 +20,8 @@ struct fake {
 	uint64_t id;
 	uint64_t after[QS_RUNG_COUNT]; /* QS_FOREVER: that rung does not impress it */
 	bool well, well_when_asked, restarts;
-	unsigned told; /* how far up the ladder its kind was told to go */
+	unsigned told;         /* how far up the ladder its kind was told to go */
+	uint64_t rung_ends_at; /* by its own ladder */
 	enum qs_cause cause;
 	bool over, over_before_request;
 	unsigned endings;

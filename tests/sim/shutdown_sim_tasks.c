@@ -26,6 +26,19 @@ static void impress(struct fake *fake, enum qs_rung rung)
 		qs_timer_arm(&fake->end, at);
 }
 
+/* Its own ladder takes it on to the next rung at the latest when this one's time is over. */
+static void keep_ladder(struct fake *fake)
+{
+	const struct qs_ladder *ladder = &fake->task.ladder;
+	uint64_t now = sim_now(fake->sim);
+
+	sim_require(fake->sim, now <= fake->rung_ends_at, "task %llu stays too long on rung %u",
+	        sim_number(fake), fake->told);
+	fake->rung_ends_at = qs_time_add(now, fake->told == QS_RUNG_ASK      ? ladder->deadline
+	                                      : fake->told == QS_RUNG_CANCEL ? ladder->cancel_grace
+	                                                                     : QS_FOREVER);
+}
+
 static void climb(struct fake *fake, enum qs_rung rung)
 {
 	struct sim *sim = fake->sim;
@@ -35,6 +48,7 @@ static void climb(struct fake *fake, enum qs_rung rung)
 	sim_require(sim, fake->told + 1 == (unsigned)rung, "task %llu goes from rung %u to %u",
 	        sim_number(fake), fake->told, (unsigned)rung);
 	fake->told = (unsigned)rung;
+	keep_ladder(fake);
 	impress(fake, rung);
 }
 
@@ -132,6 +146,7 @@ static void fake_ended(struct qs_task *task, enum qs_verdict verdict, void *arg)
 	sim_require(sim, verdict == expected_verdict(fake), "task %llu is %s instead of %s",
 	        sim_number(fake), qs_verdict_name(verdict),
 	        qs_verdict_name(expected_verdict(fake)));
+	keep_ladder(fake);
 	fake->over = true;
 	fake->verdict = verdict;
 	if (fake->restarts)
@@ -184,7 +199,7 @@ void sim_start_fake(struct sim *sim)
 	if (sim->fake_count == TASKS_MAX)
 		return;
 	struct fake *fake = &sim->fakes[sim->fake_count];
-	*fake = (struct fake){ .sim = sim };
+	*fake = (struct fake){ .sim = sim, .rung_ends_at = QS_FOREVER };
 	draw_behaviour(sim, fake);
 	struct qs_task_options options = draw_options(sim, fake);
 	struct qs_group *group = &sim->groups[sim_below(sim, sim->group_count)];
