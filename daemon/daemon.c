@@ -35,8 +35,9 @@ static void on_phase(void *arg, enum qs_phase phase)
 	const char *name = qs_phase_name(phase);
 
 	log_event(LOG_LEVEL_INFO, &(struct log_fields){ .event = LOG_PHASE, .phase = name },
-	        "phase: %s%s%s", name, daemon_stopping(daemon) ? ", " : "",
-	        daemon_stopping(daemon) ? daemon->coordinator.chronicle.reason.detail : "");
+	        "phase: %s", name);
+	if (daemon_stopping(daemon))
+		fleet_end(&daemon->fleet);
 	if (!list_empty(&daemon->events.observers))
 		events_emit(&daemon->events, "phase", json_pack("{s:s}", "phase", name));
 	daemon_tell_manager(daemon);
@@ -114,8 +115,8 @@ static void on_stalled(uint64_t holder, uint64_t span, void *arg _unused_)
 static int on_last_words(void *arg)
 {
 	struct daemon *daemon = arg;
-	uint64_t cursor = 0;
 	const struct qs_record *record;
+	uint64_t cursor = 0;
 
 	while ((record = qs_ledger_next(daemon->ledger, &cursor)) != NULL) {
 		pid_t pid = (pid_t)atomic_load(&record->pid);
@@ -123,6 +124,7 @@ static int on_last_words(void *arg)
 		if (pid > 0 && atomic_load(&record->verdict) == QS_VERDICT_NONE)
 			(void)kill(-pid, SIGKILL);
 	}
+	qs_ledger_close_books(daemon->ledger, qs_time_now());
 	daemon_write_report(daemon, true);
 	return qs_report_exit_status(&daemon->report);
 }

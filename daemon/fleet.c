@@ -145,6 +145,11 @@ void fleet_hold(struct fleet *fleet, bool held)
 	qs_job_schedule(fleet->context->loop, &fleet->settle);
 }
 
+void fleet_end(struct fleet *fleet)
+{
+	fleet->ending = true;
+}
+
 /* --- life --- */
 
 static int add_workers(struct fleet *fleet)

@@ -31,7 +31,8 @@ struct fleet {
 	struct qs_random random;
 	bool begun; /* fleet_start was called */
 	bool held;  /* draining or stopping: nothing is started */
-	bool ready; /* every essential worker is ready */
+	bool ending; /* for good: what ends now is not followed by anything */
+	bool ready;  /* every essential worker is ready */
 	struct fleet_hooks hooks;
 	struct qs_job settle; /* after any change: dependencies, readiness */
 	struct qs_timer more; /* goes on with the starts in the next turn */
@@ -50,6 +51,9 @@ struct worker *fleet_find(const struct fleet *fleet, const char *name);
 /* Starts what is due; called once, and again after a hold is lifted. */
 void fleet_start(struct fleet *fleet);
 void fleet_hold(struct fleet *fleet, bool held);
+
+/* A stop was asked for: there will be no further start. */
+void fleet_end(struct fleet *fleet);
 
 /* For workers: the state of one has changed. */
 void fleet_changed(struct fleet *fleet, struct worker *worker);

@@ -246,8 +246,10 @@ void worker_note_pushed(struct worker *worker, enum qs_rung rung, enum qs_cause 
 	}
 	char waits_for[128] = "";
 	struct qs_task *task = task_of(worker);
-	if (task)
+	if (task) {
+		fields.task = qs_task_id(task);
 		task->kind->describe(task, waits_for, sizeof(waits_for));
+	}
 	log_event(LOG_LEVEL_WARNING, &fields, "%s%s%s", push_text(rung), *waits_for ? ": " : "",
 	        waits_for);
 	if (!list_empty(&worker->fleet->events->observers))
@@ -256,12 +258,23 @@ void worker_note_pushed(struct worker *worker, enum qs_rung rung, enum qs_cause 
 		                qs_rung_name(rung), "waiting_on", waits_for));
 }
 
+/* Its task has left the ledger's live ones by now, and is the newest of its endings. */
+static uint64_t ended_task(const struct worker *worker)
+{
+	const struct qs_owner *owner = worker->owner;
+
+	if (!owner || !owner->endings || owner->endings_count == 0)
+		return 0;
+	return owner->endings[(owner->endings_count - 1) % QS_ENDINGS_KEPT].id;
+}
+
 static void tell_end(const struct worker *worker, enum qs_verdict verdict)
 {
 	char ran[32];
 	bool well = verdict == QS_VERDICT_FINISHED || verdict == QS_VERDICT_STOPPED;
 	struct log_fields fields = { .event = LOG_WORKER_ENDED,
 		.worker = worker->config->name,
+		.task = ended_task(worker),
 		.verdict = qs_verdict_name(verdict) };
 
 	span_format(qs_time_sub(now_of(worker), worker->started_at), ran, sizeof(ran));

@@ -25,6 +25,7 @@ static void give_up(struct worker *worker)
 
 static void back_off(struct worker *worker)
 {
+	char within[32], text[WORKER_TEXT_MAX + 64];
 	uint64_t now = now_of(worker);
 
 	if (qs_rate_free_at(&worker->limit, now) > now) {
@@ -37,7 +38,9 @@ static void back_off(struct worker *worker)
 	worker->next_start_at = qs_time_add(now, delay);
 	worker->by_policy = true;
 	qs_timer_arm(&worker->timer, worker->next_start_at);
-	worker_set_state(worker, WORKER_BACKOFF, worker->detail);
+	span_format(delay, within, sizeof(within));
+	snprintf(text, sizeof(text), "%.200s; again in %s", worker->detail, within);
+	worker_set_state(worker, WORKER_BACKOFF, text);
 }
 
 static bool wants_restart(const struct worker *worker, bool well)
@@ -60,6 +63,8 @@ void worker_follow_end(struct worker *worker, bool well, bool may_retry)
 	worker->restart_wanted = false;
 	if (!worker->wanted)
 		worker_set_state(worker, WORKER_STOPPED, worker->detail);
+	else if (worker->fleet->ending)
+		worker_set_state(worker, well ? WORKER_STOPPED : WORKER_FAILED, worker->detail);
 	else if (again)
 		worker_set_state(worker, WORKER_WAITING, "");
 	else if (worker->config->when == WHEN_EVERY)

@@ -145,6 +145,9 @@ static enum qs_verdict conclude(struct qs_task *task, const struct qs_verdict_in
 
 void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, bool well_when_asked)
 {
+	/* Abandoned in the same turn: its verdict stands. */
+	if (!task->record)
+		return;
 	struct qs_verdict_input input = { .rung = rung_of(task),
 		.cause = qs_task_cause(task),
 		.outcome = outcome,
