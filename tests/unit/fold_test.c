@@ -341,8 +341,8 @@ static void check_is_fit_to_be_shown(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size;) {
 		int length = qs_utf8_next(text + i, size - i);
-		ck_assert_int_gt(length, 0);
-		ck_assert(text[i] == '\t' || !qs_utf8_is_control(text + i));
+		if (length <= 0 || (text[i] != '\t' && qs_utf8_is_control(text + i)))
+			ck_abort_msg("at byte %zu", i);
 		i += (size_t)length;
 	}
 }
