@@ -14,13 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/fold_line.h"
 #include "daemon/fold_run.h"
 #include "lib/macro.h"
 #include "lib/utf8.h"
 
-#define PADDING_MAX  2 /* '=' after base64 */
-#define CLEAN_MAX    8 /* text inside of binary: so much of it in a row ends the run */
-#define LINE_INITIAL 256
+#define PADDING_MAX 2 /* '=' after base64 */
+#define CLEAN_MAX   8 /* text inside of binary: so much of it in a row ends the run */
 
 enum mode { PLAIN, BASE64, BINARY };
 
@@ -39,13 +39,10 @@ enum sort {
 struct line_reader {
 	line_fn fn;
 	void *arg;
-	size_t max_line;
-	char *line; /* what is shown of the present line */
-	size_t used, capacity;
-	uint64_t total;       /* bytes of the present line, all of them */
-	struct fold_run *run; /* made for the first one that has to be held back */
+	struct fold_line line; /* what is shown of the present one */
+	uint64_t total;        /* bytes of the present line, all of them */
+	struct fold_run *run;  /* made for the first one that has to be held back */
 	enum mode mode;
-	bool cut;
 	bool carriage_return; /* held back: a newline may follow */
 	bool broken;          /* BINARY: more than steering characters came */
 	bool escapes_newline;
@@ -94,7 +91,7 @@ int line_reader_new(size_t max_line, line_fn fn, void *arg, struct line_reader *
 		return -ENOMEM;
 	reader->fn = fn;
 	reader->arg = arg;
-	reader->max_line = max_line;
+	reader->line.limit = max_line;
 	*ret_reader = reader;
 	return 0;
 }
@@ -103,70 +100,9 @@ void line_reader_free(struct line_reader *reader)
 {
 	if (!reader)
 		return;
-	free(reader->line);
+	free(reader->line.data);
 	free(reader->run);
 	free(reader);
-}
-
-/* Room for `size` more bytes, which may be marks beyond the limit. */
-static bool make_room(struct line_reader *reader, size_t size)
-{
-	size_t needed = reader->used + size, limit = reader->max_line + LINE_READER_SLACK;
-	if (needed <= reader->capacity)
-		return true;
-	if (needed > limit)
-		return false;
-	size_t capacity = MIN(MAX(MAX(reader->capacity * 2, needed), LINE_INITIAL), limit);
-	char *line = realloc(reader->line, capacity);
-	if (!line)
-		return false;
-	reader->line = line;
-	reader->capacity = capacity;
-	return true;
-}
-
-/* Shows text that may be cut anywhere. */
-static void show(struct line_reader *reader, const char *text, size_t size)
-{
-	size_t left = reader->max_line > reader->used ? reader->max_line - reader->used : 0;
-	size_t kept = MIN(size, left);
-	if (reader->cut || size == 0)
-		return;
-	reader->cut = kept < size;
-	if (kept > 0 && make_room(reader, kept)) {
-		memcpy(reader->line + reader->used, text, kept);
-		reader->used += kept;
-	} else {
-		reader->cut = true;
-	}
-}
-
-/* Shows what stays together or goes. */
-static void show_whole(struct line_reader *reader, const char *text, size_t size)
-{
-	if (reader->used + size > reader->max_line)
-		reader->cut = true;
-	show(reader, text, size);
-}
-
-/* Shows a mark, which may go beyond the limit. */
-static void show_mark(struct line_reader *reader, const char *text, size_t size)
-{
-	if (!make_room(reader, size))
-		return;
-	memcpy(reader->line + reader->used, text, size);
-	reader->used += size;
-}
-
-static void show_escaped(struct line_reader *reader, char byte)
-{
-	static const char digits[] = "0123456789abcdef";
-	unsigned value = (unsigned char)byte;
-	if (byte == '\n')
-		show_whole(reader, "\\n", 2);
-	else
-		show_whole(
-		        reader, (char[]){ '\\', 'x', digits[value >> 4], digits[value & 15] }, 4);
 }
 
 /* Returns false when there is no memory to hold anything back in. */
@@ -175,7 +111,7 @@ static bool run_begin(struct line_reader *reader, enum mode mode)
 	if (!reader->run)
 		reader->run = malloc(sizeof(*reader->run));
 	if (!reader->run) {
-		reader->cut = true;
+		reader->line.cut = true;
 		return false;
 	}
 	fold_run_init(reader->run);
@@ -189,8 +125,8 @@ static void show_folded(struct line_reader *reader, struct fold_run *run)
 {
 	char mark[FOLD_MARK_SIZE];
 	size_t size = fold_run_mark(run, mark);
-	if (!reader->cut && reader->used <= reader->max_line)
-		show_mark(reader, mark, size);
+	if (!reader->line.cut && reader->line.used <= reader->line.limit)
+		fold_line_put_mark(&reader->line, mark, size);
 }
 
 /* A short run of BINARY holds text, too. */
@@ -199,10 +135,10 @@ static void show_short(struct line_reader *reader, const struct fold_run *run)
 	for (size_t i = 0; i < run->held;) {
 		int length = qs_utf8_next(run->bytes + i, run->held - i);
 		if (length > 0 && (!qs_utf8_is_control(run->bytes + i) || run->bytes[i] == '\t')) {
-			show_whole(reader, run->bytes + i, (size_t)length);
+			fold_line_put_whole(&reader->line, run->bytes + i, (size_t)length);
 			i += (size_t)length;
 		} else {
-			show_escaped(reader, run->bytes[i++]);
+			fold_line_put_escaped(&reader->line, run->bytes[i++]);
 		}
 	}
 }
@@ -217,7 +153,7 @@ static void run_end(struct line_reader *reader)
 	if (fold_run_is_long(run))
 		show_folded(reader, run);
 	else if (mode == BASE64)
-		show(reader, run->bytes, run->held);
+		fold_line_put(&reader->line, run->bytes, run->held);
 	else
 		show_short(reader, run);
 }
@@ -257,7 +193,7 @@ static void take_in_binary(
 static void take_in_plain(struct line_reader *reader, enum sort sort, const char *data, size_t size)
 {
 	if (sort == PRINT || sort == WIDE)
-		show_whole(reader, data, size);
+		fold_line_put_whole(&reader->line, data, size);
 	else if (run_begin(reader, sort == LETTER ? BASE64 : BINARY))
 		take(reader, sort, data, size);
 }
@@ -323,7 +259,7 @@ static size_t take_span(struct line_reader *reader, const char *data, size_t siz
 	size_t span = 0;
 	if (reader->mode == PLAIN) {
 		span = scan_plain(data, size);
-		show(reader, data, span);
+		fold_line_put(&reader->line, data, span);
 	} else if (reader->mode == BASE64 && reader->padding == 0) {
 		span = scan_letters(data, size);
 		fold_run_add(reader->run, data, span);
@@ -406,16 +342,16 @@ static void end_line(struct line_reader *reader)
 	if (reader->mode == BINARY)
 		binary_end(reader);
 	run_end(reader);
-	if (reader->cut) {
+	if (reader->line.cut) {
 		char mark[64];
 		int size = snprintf(
 		        mark, sizeof(mark), "…[cut, %ju bytes in all]", (uintmax_t)reader->total);
-		show_mark(reader, mark, (size_t)size);
+		fold_line_put_mark(&reader->line, mark, (size_t)size);
 	}
-	reader->fn(reader->used > 0 ? reader->line : "", reader->used, reader->arg);
-	reader->used = 0;
+	reader->fn(reader->line.used > 0 ? reader->line.data : "", reader->line.used, reader->arg);
+	reader->line.used = 0;
 	reader->total = 0;
-	reader->cut = reader->carriage_return = false;
+	reader->line.cut = reader->carriage_return = false;
 }
 
 /* Hands a whole line on from where it lies, if nothing has to change in it. */
@@ -425,7 +361,7 @@ static bool pass_line(struct line_reader *reader, const char *data, size_t size)
 		return false;
 	if (size > 0 && data[size - 1] == '\r')
 		size--;
-	if (size > reader->max_line)
+	if (size > reader->line.limit)
 		return false;
 	size_t i = scan_plain(data, size);
 	size_t letters = scan_letters(data + i, size - i);
@@ -479,11 +415,11 @@ static void keep_folded(const char *line, size_t length, void *arg)
 static void fold_once(const char *data, size_t size, size_t max, struct folded *folded)
 {
 	struct line_reader reader = {
-		.fn = keep_folded, .arg = folded, .max_line = max, .escapes_newline = true
+		.fn = keep_folded, .arg = folded, .line.limit = max, .escapes_newline = true
 	};
 	take_piece(&reader, data, size);
 	end_line(&reader);
-	free(reader.line);
+	free(reader.line.data);
 	free(reader.run);
 }
 
