@@ -46,7 +46,7 @@ struct qs_process_events {
 };
 
 struct qs_process_options {
-	struct qs_task_options
+	struct qs_task_setup
 	        task;      /* `ended` gets the qs_task inside the process; then qs_process_free */
 	char *const *argv; /* argv[0] is looked up in PATH */
 	char *const
@@ -100,8 +100,8 @@ struct qs_reaper_options {
  * -ENOMEM, -EMFILE, and what prctl, signalfd or cgroupfs answer. Block SIGCHLD in every thread
  * before (with `subreaper`). Raise RLIMIT_NOFILE after: children get the limit found here.
  */
-QS_MUST_CHECK int qs_reaper_new(struct qs_context *context,
-        const struct qs_reaper_options *options, struct qs_reaper **ret_reaper);
+QS_MUST_CHECK int qs_reaper_new(struct qs_context *context, const struct qs_reaper_options *options,
+        struct qs_reaper **ret_reaper);
 void qs_reaper_free(struct qs_reaper *reaper);
 
 /* The path of the delegated cgroup below the cgroup mount, NULL where there is none. */

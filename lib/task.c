@@ -37,7 +37,7 @@ static void ladder_due(struct qs_timer *timer)
 }
 
 int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct qs_group *group,
-        const struct qs_task_options *options)
+        const struct qs_task_setup *options)
 {
 	struct qs_context *context = group->context;
 

@@ -34,7 +34,7 @@ struct qs_ladder {
 	uint64_t cancel_grace; /* from cancel to kill */
 };
 
-struct qs_task_options {
+struct qs_task_setup {
 	const char *name;       /* copied, cut at QS_TASK_NAME_MAX - 1 */
 	struct qs_owner *owner; /* who it counts for, may be NULL */
 	struct qs_ladder ladder;
@@ -62,7 +62,7 @@ struct qs_task {
 
 /* Enters it into the group and the ledger. -ENOMEM; -ESHUTDOWN when the group is closed. */
 QS_MUST_CHECK int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
-        struct qs_group *group, const struct qs_task_options *options);
+        struct qs_group *group, const struct qs_task_setup *options);
 
 uint64_t qs_task_id(const struct qs_task *task);
 enum qs_rung qs_task_rung(const struct qs_task *task);

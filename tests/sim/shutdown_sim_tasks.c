@@ -181,9 +181,9 @@ static void draw_behaviour(struct sim *sim, struct fake *fake)
 	fake->restarts = sim_chance(sim, 20);
 }
 
-static struct qs_task_options draw_options(struct sim *sim, struct fake *fake)
+static struct qs_task_setup draw_options(struct sim *sim, struct fake *fake)
 {
-	return (struct qs_task_options){
+	return (struct qs_task_setup){
 		.name = "fake",
 		.owner = sim->owner,
 		.ladder = { .deadline = patience(sim, 60, 15000),
@@ -201,7 +201,7 @@ void sim_start_fake(struct sim *sim)
 	struct fake *fake = &sim->fakes[sim->fake_count];
 	*fake = (struct fake){ .sim = sim, .rung_ends_at = QS_FOREVER };
 	draw_behaviour(sim, fake);
-	struct qs_task_options options = draw_options(sim, fake);
+	struct qs_task_setup options = draw_options(sim, fake);
 	struct qs_group *group = &sim->groups[sim_below(sim, sim->group_count)];
 	int r = qs_timer_init(sim->loop, &fake->end, fake_is_due);
 

@@ -83,7 +83,7 @@ static inline void fake_ended(struct qs_task *task, enum qs_verdict verdict, voi
 static inline int fake_start(struct fake_task *fake, struct qs_group *group, const char *name,
         enum qs_rung ends_at, struct qs_ladder ladder)
 {
-	const struct qs_task_options options = {
+	const struct qs_task_setup options = {
 		.name = name, .ladder = ladder, .ended = fake_ended, .arg = fake
 	};
 
