@@ -300,6 +300,7 @@ static void tear_down(struct daemon *daemon)
 	qs_coordinator_done(&daemon->coordinator);
 	if (daemon->loop)
 		qs_timer_done(&daemon->tick);
+	qs_context_done(&daemon->context);
 	qs_ledger_free(daemon->ledger);
 	qs_loop_free(daemon->loop);
 	state_close(&daemon->state);

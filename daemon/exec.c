@@ -15,6 +15,7 @@ struct run {
 	struct worker *worker;
 	struct qs_process *process;
 	struct line_reader *reader; /* NULL before its first output */
+	struct qs_task_terms terms;
 };
 
 /* What concerns the daemon alone is not for its children. */
@@ -139,13 +140,16 @@ static int start_process(struct worker *worker, struct run *run, char **environm
 {
 	const struct worker_config *config = worker->config;
 	const char *what = NULL;
+
+	run->terms = (struct qs_task_terms){
+		.ladder = { config->stop_deadline, worker->fleet->config->shutdown.cancel_grace },
+		.pushed = on_pushed,
+		.ended = on_ended,
+	};
 	struct qs_process_options options = {
 		.task = { .name = config->name,
 		        .owner = worker->owner,
-		        .ladder = { config->stop_deadline,
-		                worker->fleet->config->shutdown.cancel_grace },
-		        .pushed = on_pushed,
-		        .ended = on_ended,
+		        .terms = &run->terms,
 		        .arg = run },
 		.argv = config->exec,
 		.environment = environment,

@@ -12,6 +12,13 @@ void qs_context_init(struct qs_context *context, struct qs_loop *loop, struct qs
 	list_init(&context->tasks);
 }
 
+void qs_context_done(struct qs_context *context)
+{
+	assert(context->task_count == 0);
+	heap_done(&context->ladder);
+	qs_timer_done(&context->ladder_timer);
+}
+
 void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs_group *parent)
 {
 	*group = (struct qs_group){ .context = context, .parent = parent };
@@ -52,6 +59,7 @@ void qs_group_add(struct qs_group *group, struct qs_task *task)
 {
 	list_append(&group->tasks, &task->in_group);
 	list_append(&group->context->tasks, &task->in_context);
+	group->context->task_count++;
 	for (; group; group = group->parent)
 		group->live++;
 }
@@ -60,6 +68,7 @@ void qs_group_remove(struct qs_group *group, struct qs_task *task)
 {
 	list_remove(&task->in_group);
 	list_remove(&task->in_context);
+	group->context->task_count--;
 	for (; group; group = group->parent) {
 		group->live--;
 		if (group->left)

@@ -10,18 +10,34 @@
 
 #include <quiesce/words.h>
 
+#include "lib/heap.h"
 #include "lib/ledger.h"
 #include "lib/list.h"
 #include "lib/loop.h"
 #include "lib/task.h"
 
+struct qs_fibers;
+struct qs_steps;
+struct qs_threads;
+
 struct qs_context {
 	struct qs_loop *loop;
 	struct qs_ledger *ledger;
 	struct list tasks; /* all that live, in the order of their starts */
+	size_t task_count; /* of them: the room in the ladder */
+	struct heap
+	        ladder; /* tasks that go on to the next rung by themselves, the earliest first */
+	struct qs_timer ladder_timer; /* set to the first of them */
+
+	/* What runs each kind of task; NULL where there is none. Owned by the runtime. */
+	struct qs_fibers *fibers;
+	struct qs_steps *steps;
+	struct qs_threads *threads;
 };
 
+/* Cannot fail. qs_context_done comes after the last task and before the loop is freed. */
 void qs_context_init(struct qs_context *context, struct qs_loop *loop, struct qs_ledger *ledger);
+void qs_context_done(struct qs_context *context);
 
 struct qs_group {
 	struct qs_context *context;

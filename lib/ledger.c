@@ -22,6 +22,9 @@
 #define FIRST_CHUNK_BITS 6
 #define CHUNK_COUNT      26
 
+#define STORE(field, value) atomic_store_explicit(field, value, memory_order_release)
+#define LOAD(field)         atomic_load_explicit(field, memory_order_acquire)
+
 struct qs_ledger {
 	_Atomic(struct qs_record *) chunks[CHUNK_COUNT];
 	_Atomic uint64_t used; /* records below this index have been in use */
@@ -132,13 +135,19 @@ static struct qs_record *fresh_record(struct qs_ledger *ledger)
 	return &records[index - chunk_start(chunk)];
 }
 
+/* Who reads it as an outcome meanwhile finds the record's id gone. */
+static struct qs_record *next_free(const struct qs_record *record)
+{
+	return (struct qs_record *)(uintptr_t)LOAD(&record->outcome);
+}
+
 static struct qs_record *take_record(struct qs_ledger *ledger)
 {
 	struct qs_record *record = ledger->free;
 
 	if (!record)
 		return fresh_record(ledger);
-	ledger->free = record->next_free;
+	ledger->free = next_free(record);
 	return record;
 }
 
@@ -167,9 +176,6 @@ static struct qs_outcome unpack(uint64_t word)
 		.out_of_memory = (word >> 41 & 1) != 0,
 	};
 }
-
-#define STORE(field, value) atomic_store_explicit(field, value, memory_order_release)
-#define LOAD(field)         atomic_load_explicit(field, memory_order_acquire)
 
 int qs_ledger_open(struct qs_ledger *ledger, struct qs_owner *owner, enum qs_kind kind,
         const char *name, uint64_t now, struct qs_record **ret_record)
@@ -257,7 +263,7 @@ void qs_ledger_close(struct qs_ledger *ledger, struct qs_record *record, enum qs
 	if (retains)
 		return;
 	STORE(&record->id, 0);
-	record->next_free = ledger->free;
+	STORE(&record->outcome, (uintptr_t)ledger->free);
 	ledger->free = record;
 }
 

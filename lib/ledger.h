@@ -44,11 +44,10 @@ struct qs_record {
 	_Atomic uint64_t
 	        polled_at; /* when the task last looked at its stop event, coarse; 0: unknown */
 	_Atomic(const char *) waiting_on; /* a static string, NULL: nothing that is known */
-	_Atomic int64_t pid;              /* of a process, 0 for none */
 	_Atomic(struct qs_owner *) owner; /* NULL: counted by nobody */
 	_Atomic uint64_t started_at, asked_at, ended_at; /* absolute, ns; 0: not yet */
-	struct qs_record *next_free;                     /* for ledger.c */
-	_Atomic uint64_t outcome;                        /* packed; qs_ledger_read unpacks it */
+	_Atomic uint64_t outcome; /* packed; qs_ledger_read unpacks it. While free: the next free */
+	_Atomic int32_t pid;      /* of a process, 0 for none */
 	_Atomic uint8_t kind, cause;
 	_Atomic uint8_t rung, verdict; /* QS_VERDICT_NONE while it lives */
 	char name[QS_TASK_NAME_MAX];
@@ -59,7 +58,7 @@ struct qs_record_copy {
 	uint64_t id, polled_at, started_at, asked_at, ended_at;
 	const char *waiting_on;
 	const struct qs_owner *owner;
-	int64_t pid;
+	int32_t pid;
 	struct qs_outcome outcome; /* QS_OUTCOME_NONE while it lives */
 	enum qs_kind kind;
 	enum qs_cause cause;

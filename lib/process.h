@@ -47,7 +47,7 @@ struct qs_process_events {
 
 struct qs_process_options {
 	struct qs_task_setup
-	        task;      /* `ended` gets the qs_task inside the process; then qs_process_free */
+	        task;      /* `ended` of its terms gets the qs_task inside the process; then qs_process_free */
 	char *const *argv; /* argv[0] is looked up in PATH */
 	char *const
 	        *environment; /* the whole of it, NULL-ended; the process adds its own four names */

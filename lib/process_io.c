@@ -264,7 +264,7 @@ void qs_process_tell_stop(struct qs_process *process)
 {
 	struct qs_stop_reason reason = { .cause = qs_task_cause(&process->task),
 		.at = qs_loop_now(loop_of(process)),
-		.deadline = process->task.cancel_at };
+		.deadline = qs_task_next_rung_at(&process->task) };
 	char line[128];
 	int length = qs_stop_format(&reason, line, sizeof(line));
 

@@ -167,7 +167,7 @@ static void write_waiting(struct json_writer *writer, const struct qs_record_cop
 	char text[32];
 
 	if (!ended && !task->waiting_on && task->kind == QS_KIND_PROCESS && task->pid > 0) {
-		(void)snprintf(text, sizeof(text), "pid %" PRId64, task->pid);
+		(void)snprintf(text, sizeof(text), "pid %" PRId32, task->pid);
 		qs_json_string(writer, "waiting_on", text);
 	} else {
 		qs_json_string(writer, "waiting_on", ended ? NULL : task->waiting_on);

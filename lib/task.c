@@ -22,45 +22,90 @@ static void set_rung(struct qs_task *task, enum qs_rung rung)
 
 static void tell(struct qs_task *task, enum qs_rung rung)
 {
-	if (task->pushed)
-		task->pushed(task, rung, task->arg);
+	if (task->terms->pushed)
+		task->terms->pushed(task, rung, task->arg);
 }
 
-static void ladder_due(struct qs_timer *timer)
-{
-	struct qs_task *task = container_of(timer, struct qs_task, ladder_timer);
+/* --- the ladder: one heap and one timer for all tasks of a context --- */
 
+static void set_ladder_timer(struct qs_context *context)
+{
+	const struct heap_node *first = heap_first(&context->ladder);
+	struct qs_timer *timer = &context->ladder_timer;
+	uint64_t at = first ? first->key : QS_FOREVER;
+
+	if (at != (qs_timer_armed(timer) ? timer->node.key : QS_FOREVER))
+		qs_timer_arm(timer, at);
+}
+
+/* QS_FOREVER: by itself it stays where it is. */
+static void set_next_rung(struct qs_task *task, uint64_t at)
+{
+	struct qs_context *context = task->group->context;
+
+	heap_remove(&context->ladder, &task->rung);
+	/* It does not fail: qs_task_init reserved the room. */
+	if (at != QS_FOREVER)
+		(void)!heap_add(&context->ladder, &task->rung, at);
+	set_ladder_timer(context);
+}
+
+uint64_t qs_task_next_rung_at(const struct qs_task *task)
+{
+	return task->rung.index == HEAP_NOT_IN ? QS_FOREVER : task->rung.key;
+}
+
+static void climb(struct qs_task *task)
+{
 	if (rung_of(task) < QS_RUNG_CANCEL)
 		qs_task_cancel(task, qs_task_cause(task));
 	else
 		qs_task_kill(task, qs_task_cause(task));
 }
 
+/* A rung that is due because of this one waits for the next turn, like any other timer. */
+static void ladder_due(struct qs_timer *timer)
+{
+	struct qs_context *context = container_of(timer, struct qs_context, ladder_timer);
+	uint64_t now = qs_loop_now(context->loop), newer = context->ladder.next_order;
+	struct heap_node *first;
+
+	while ((first = heap_first(&context->ladder)) != NULL && first->key <= now &&
+	        first->order < newer) {
+		heap_remove(&context->ladder, first);
+		climb(container_of(first, struct qs_task, rung));
+	}
+	set_ladder_timer(context);
+}
+
+static int reserve_rung(struct qs_context *context)
+{
+	int r = 0;
+
+	if (!context->ladder_timer.loop)
+		r = qs_timer_init(context->loop, &context->ladder_timer, ladder_due);
+	return r < 0 ? r : heap_reserve(&context->ladder, context->task_count + 1);
+}
+
 int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct qs_group *group,
-        const struct qs_task_setup *options)
+        const struct qs_task_setup *setup)
 {
 	struct qs_context *context = group->context;
 
 	if (qs_group_is_closed(group))
 		return -ESHUTDOWN;
-	*task = (struct qs_task){ .kind = kind,
-		.group = group,
-		.ladder = options->ladder,
-		.cancel_at = QS_FOREVER,
-		.pushed = options->pushed,
-		.ended = options->ended,
-		.arg = options->arg };
+	*task = (struct qs_task){
+		.kind = kind, .terms = setup->terms, .arg = setup->arg, .group = group
+	};
 	list_init(&task->in_group);
 	list_init(&task->in_context);
-	int r = qs_timer_init(context->loop, &task->ladder_timer, ladder_due);
+	int r = reserve_rung(context);
 	if (r < 0)
 		return r;
-	r = qs_ledger_open(context->ledger, options->owner, kind->id, options->name,
+	r = qs_ledger_open(context->ledger, setup->owner, kind->id, setup->name,
 	        qs_loop_now(context->loop), &task->record);
-	if (r < 0) {
-		qs_timer_done(&task->ladder_timer);
+	if (r < 0)
 		return r;
-	}
 	qs_group_add(group, task);
 	return 0;
 }
@@ -83,10 +128,8 @@ enum qs_cause qs_task_cause(const struct qs_task *task)
 /* An earlier end of patience counts, a later one does not. */
 static void hasten_cancel(struct qs_task *task, uint64_t cancel_at)
 {
-	if (cancel_at >= task->cancel_at)
-		return;
-	task->cancel_at = cancel_at;
-	qs_timer_arm(&task->ladder_timer, cancel_at);
+	if (cancel_at < qs_task_next_rung_at(task))
+		set_next_rung(task, cancel_at);
 }
 
 void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
@@ -101,7 +144,7 @@ void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
 	task->record->cause = (uint8_t)cause;
 	task->record->asked_at = now;
 	set_rung(task, QS_RUNG_ASK);
-	hasten_cancel(task, MIN(cancel_at, qs_time_add(now, task->ladder.deadline)));
+	hasten_cancel(task, MIN(cancel_at, qs_time_add(now, task->terms->ladder.deadline)));
 	task->kind->ask(task);
 	tell(task, QS_RUNG_ASK);
 }
@@ -113,7 +156,7 @@ void qs_task_cancel(struct qs_task *task, enum qs_cause cause)
 	qs_task_ask(task, cause, QS_FOREVER);
 	set_rung(task, QS_RUNG_CANCEL);
 	uint64_t now = qs_loop_now(task->group->context->loop);
-	qs_timer_arm(&task->ladder_timer, qs_time_add(now, task->ladder.cancel_grace));
+	set_next_rung(task, qs_time_add(now, task->terms->ladder.cancel_grace));
 	task->kind->cancel(task);
 	tell(task, QS_RUNG_CANCEL);
 }
@@ -124,7 +167,7 @@ void qs_task_kill(struct qs_task *task, enum qs_cause cause)
 		return;
 	qs_task_cancel(task, cause);
 	set_rung(task, QS_RUNG_KILL);
-	qs_timer_disarm(&task->ladder_timer);
+	set_next_rung(task, QS_FOREVER);
 	task->kind->kill(task);
 	tell(task, QS_RUNG_KILL);
 }
@@ -138,7 +181,7 @@ static enum qs_verdict conclude(struct qs_task *task, const struct qs_verdict_in
 	qs_ledger_close(
 	        context->ledger, task->record, verdict, input->outcome, qs_loop_now(context->loop));
 	task->record = NULL;
-	qs_timer_done(&task->ladder_timer);
+	set_next_rung(task, QS_FOREVER);
 	qs_group_remove(task->group, task);
 	return verdict;
 }
@@ -155,8 +198,8 @@ void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, boo
 		.well_when_asked = well_when_asked };
 	enum qs_verdict verdict = conclude(task, &input);
 
-	if (task->ended)
-		task->ended(task, verdict, task->arg);
+	if (task->terms->ended)
+		task->terms->ended(task, verdict, task->arg);
 }
 
 void qs_task_abandon(struct qs_task *task)

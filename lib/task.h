@@ -11,6 +11,7 @@
 
 #include <quiesce/words.h>
 
+#include "lib/heap.h"
 #include "lib/ledger.h"
 #include "lib/list.h"
 #include "lib/loop.h"
@@ -34,39 +35,45 @@ struct qs_ladder {
 	uint64_t cancel_grace; /* from cancel to kill */
 };
 
-struct qs_task_setup {
-	const char *name;       /* copied, cut at QS_TASK_NAME_MAX - 1 */
-	struct qs_owner *owner; /* who it counts for, may be NULL */
+/* What tasks have in common with others of their making; it outlives them. */
+struct qs_task_terms {
 	struct qs_ladder ladder;
 	/* Called after each rung it is pushed to. It must not end the task. May be NULL. */
 	void (*pushed)(struct qs_task *task, enum qs_rung rung, void *arg);
 	/* Called last, when nothing of it is left and its verdict is known. It may free the task.
 	 */
 	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);
-	void *arg;
 };
 
+struct qs_task_setup {
+	const char *name;       /* copied, cut at QS_TASK_NAME_MAX - 1 */
+	struct qs_owner *owner; /* who it counts for, may be NULL */
+	const struct qs_task_terms *terms;
+	void *arg; /* for what the terms call */
+};
+
+/* A hundred thousand of them may live: each word counts. */
 struct qs_task {
 	const struct qs_task_kind *kind;
+	const struct qs_task_terms *terms;
+	void *arg;
 	struct qs_group *group;
 	struct list in_group;     /* in the group, in the order of their starts */
 	struct list in_context;   /* among all tasks of the context, in the order of their starts */
 	struct qs_record *record; /* NULL once it has ended */
-	struct qs_timer ladder_timer; /* to the next rung, once asked */
-	struct qs_ladder ladder;
-	uint64_t cancel_at; /* absolute, when asked: QS_FOREVER for never */
-	void (*pushed)(struct qs_task *task, enum qs_rung rung, void *arg);
-	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);
-	void *arg;
+	struct heap_node rung; /* in the context's ladder, once asked: when the next rung is due */
 };
 
 /* Enters it into the group and the ledger. -ENOMEM; -ESHUTDOWN when the group is closed. */
 QS_MUST_CHECK int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
-        struct qs_group *group, const struct qs_task_setup *options);
+        struct qs_group *group, const struct qs_task_setup *setup);
 
 uint64_t qs_task_id(const struct qs_task *task);
 enum qs_rung qs_task_rung(const struct qs_task *task);
 enum qs_cause qs_task_cause(const struct qs_task *task);
+
+/* When it goes on to the next rung by itself; QS_FOREVER for never. */
+uint64_t qs_task_next_rung_at(const struct qs_task *task);
 
 /*
  * Asks it to end and starts its own ladder, which no later ask can lengthen: the cancel comes at

@@ -264,6 +264,7 @@ static void tear_down(struct sim *sim)
 	for (unsigned i = sim->group_count; i-- > 0;)
 		qs_group_done(&sim->groups[i]);
 	qs_group_done(&sim->root);
+	qs_context_done(&sim->context);
 	qs_ledger_free(sim->ledger);
 }
 

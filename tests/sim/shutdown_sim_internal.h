@@ -15,6 +15,7 @@
 /* A task that ends when its behaviour says so, after it was started, asked, cancelled, killed. */
 struct fake {
 	struct qs_task task;
+	struct qs_task_terms terms;
 	struct qs_timer end;
 	struct sim *sim;
 	uint64_t id;

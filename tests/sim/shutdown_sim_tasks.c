@@ -29,7 +29,7 @@ static void impress(struct fake *fake, enum qs_rung rung)
 /* Its own ladder takes it on to the next rung at the latest when this one's time is over. */
 static void keep_ladder(struct fake *fake)
 {
-	const struct qs_ladder *ladder = &fake->task.ladder;
+	const struct qs_ladder *ladder = &fake->terms.ladder;
 	uint64_t now = sim_now(fake->sim);
 
 	sim_require(fake->sim, now <= fake->rung_ends_at, "task %llu stays too long on rung %u",
@@ -183,13 +183,13 @@ static void draw_behaviour(struct sim *sim, struct fake *fake)
 
 static struct qs_task_setup draw_options(struct sim *sim, struct fake *fake)
 {
-	return (struct qs_task_setup){
-		.name = "fake",
-		.owner = sim->owner,
+	fake->terms = (struct qs_task_terms){
 		.ladder = { .deadline = patience(sim, 60, 15000),
 		        .cancel_grace = patience(sim, 60, 4000) },
 		.ended = fake_ended,
-		.arg = fake,
+	};
+	return (struct qs_task_setup){
+		.name = "fake", .owner = sim->owner, .terms = &fake->terms, .arg = fake
 	};
 }
 

@@ -213,6 +213,7 @@ static inline void stop_parts(void)
 	fleet_done(&served.fleet);
 	qs_reaper_free(served.reaper);
 	qs_coordinator_done(&served.coordinator);
+	qs_context_done(&served.context);
 	qs_ledger_free(served.ledger);
 	qs_loop_free(served.loop);
 	state_close(&served.state);

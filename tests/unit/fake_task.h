@@ -10,6 +10,7 @@
 
 struct fake_task {
 	struct qs_task task;
+	struct qs_task_terms terms;
 	enum qs_rung ends_at; /* it ends in the turn after that rung; QS_RUNG_COUNT: never */
 	struct qs_timer end;
 	unsigned asks, cancels, kills, endings;
@@ -83,11 +84,10 @@ static inline void fake_ended(struct qs_task *task, enum qs_verdict verdict, voi
 static inline int fake_start(struct fake_task *fake, struct qs_group *group, const char *name,
         enum qs_rung ends_at, struct qs_ladder ladder)
 {
-	const struct qs_task_setup options = {
-		.name = name, .ladder = ladder, .ended = fake_ended, .arg = fake
-	};
+	const struct qs_task_setup options = { .name = name, .terms = &fake->terms, .arg = fake };
 
-	*fake = (struct fake_task){ .ends_at = ends_at };
+	*fake = (struct fake_task){ .terms = { .ladder = ladder, .ended = fake_ended },
+		.ends_at = ends_at };
 	int r = qs_timer_init(group->context->loop, &fake->end, fake_due);
 	if (r < 0)
 		return r;
@@ -128,6 +128,7 @@ static inline int fake_world_init(struct fake_world *world)
 static inline void fake_world_done(struct fake_world *world)
 {
 	qs_group_done(&world->root);
+	qs_context_done(&world->context);
 	qs_ledger_free(world->ledger);
 	qs_loop_free(world->loop);
 }
