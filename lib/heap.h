@@ -1,4 +1,7 @@
-/* A min-heap of embedded nodes, ordered by `key` and, among equals, by insertion. */
+/*
+ * A min-heap of embedded nodes, ordered by `key` and, among equals, by insertion. To add what is
+ * later than all else and to remove anything take constant time: most timers never come up.
+ */
 #ifndef QS_HEAP_H
 #define QS_HEAP_H
 
@@ -11,13 +14,18 @@
 
 struct heap_node {
 	uint64_t key;
-	uint64_t order; /* set by heap_add */
-	size_t index;   /* place in the heap + 1; HEAP_NOT_IN while it is in none */
+	size_t index; /* place in the heap + 1; HEAP_NOT_IN while it is in none */
+};
+
+struct heap_entry {
+	uint64_t key, order;
+	struct heap_node *node; /* NULL once it was removed */
 };
 
 struct heap {
-	struct heap_node **nodes;
-	size_t count, capacity;
+	struct heap_entry *entries;
+	size_t count;          /* nodes in it */
+	size_t used, capacity; /* entries, those of removed nodes too */
 	uint64_t next_order;
 };
 
@@ -36,6 +44,9 @@ void heap_remove(struct heap *heap, struct heap_node *node);
 void heap_update(struct heap *heap, struct heap_node *node, uint64_t key);
 
 /* The earliest node, NULL when empty. */
-struct heap_node *heap_first(const struct heap *heap);
+struct heap_node *heap_first(struct heap *heap);
+
+/* What `next_order` was when that earliest node came in; the heap must not be empty. */
+uint64_t heap_first_order(struct heap *heap);
 
 #endif

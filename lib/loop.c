@@ -72,7 +72,7 @@ static void begin_turn(struct qs_loop *loop)
 		eventfd_raise(atomic_load(&pulse->guard_fd));
 }
 
-static bool timer_is_due(const struct qs_loop *loop)
+static bool timer_is_due(struct qs_loop *loop)
 {
 	const struct heap_node *first = heap_first(&loop->timers);
 
@@ -131,7 +131,7 @@ static void run_timers(struct qs_loop *loop)
 		struct heap_node *node = heap_first(&loop->timers);
 		struct qs_timer *timer = container_of(node, struct qs_timer, node);
 
-		if (node->order >= newer)
+		if (heap_first_order(&loop->timers) >= newer)
 			break;
 		heap_remove(&loop->timers, node);
 		loop->ran = true;

@@ -71,7 +71,7 @@ static void ladder_due(struct qs_timer *timer)
 	struct heap_node *first;
 
 	while ((first = heap_first(&context->ladder)) != NULL && first->key <= now &&
-	        first->order < newer) {
+	        heap_first_order(&context->ladder) < newer) {
 		heap_remove(&context->ladder, first);
 		climb(container_of(first, struct qs_task, rung));
 	}
