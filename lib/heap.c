@@ -22,7 +22,7 @@ static void place(struct heap *heap, size_t at, struct heap_entry entry)
 {
 	heap->entries[at] = entry;
 	if (entry.node)
-		entry.node->index = at + 1;
+		entry.node->index = (uint32_t)(at + 1);
 }
 
 static void sift_up(struct heap *heap, size_t at, struct heap_entry entry)
@@ -76,7 +76,7 @@ static void compact(struct heap *heap)
 			heap->entries[kept++] = heap->entries[i];
 	heap->used = kept;
 	for (size_t i = 0; i < kept; i++)
-		heap->entries[i].node->index = i + 1;
+		heap->entries[i].node->index = (uint32_t)(i + 1);
 	for (size_t i = kept / ARITY + 1; i-- > 0;)
 		if (i < kept)
 			sift_down(heap, i, heap->entries[i]);
@@ -106,6 +106,8 @@ int heap_reserve(struct heap *heap, size_t count)
 
 	if (count <= heap->capacity)
 		return 0;
+	if (count >= UINT32_MAX)
+		return -ENOMEM;
 	while (capacity < count)
 		capacity = capacity > SIZE_MAX / 2 ? count : capacity * 2;
 	entries = reallocarray(heap->entries, capacity, sizeof(*entries));

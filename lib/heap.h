@@ -14,7 +14,8 @@
 
 struct heap_node {
 	uint64_t key;
-	size_t index; /* place in the heap + 1; HEAP_NOT_IN while it is in none */
+	uint32_t index; /* place in the heap + 1; HEAP_NOT_IN while it is in none */
+	uint32_t mark;  /* whoever embeds it keeps what it likes here: it would be padding */
 };
 
 struct heap_entry {
