@@ -17,6 +17,7 @@
 #include "lib/task.h"
 
 struct qs_fibers;
+struct qs_ground;
 struct qs_steps;
 struct qs_threads;
 
@@ -29,7 +30,10 @@ struct qs_context {
 	        ladder; /* tasks that go on to the next rung by themselves, the earliest first */
 	struct qs_timer ladder_timer; /* set to the first of them */
 
-	/* What runs each kind of task; NULL where there is none. Owned by the runtime. */
+	/* Owned by the runtime, as is all below; NULL where there is none. */
+	struct qs_ground *ground; /* with the stop event that any thread may set */
+
+	/* What runs each kind of task. */
 	struct qs_fibers *fibers;
 	struct qs_steps *steps;
 	struct qs_threads *threads;

@@ -12,7 +12,7 @@ trap 'rm -f "$found"' EXIT
 # One row a line, lowest first: a module includes its own row and those above it.
 rows='macro list heap clock utf8 eventfd post_queue fiber_context stack_pool
 loop stop words verdict shutdown_fsm supervise json_writer notify_message
-ledger task group
+ledger ground task group
 step thread process health
 coordinator guard report
 http notify
