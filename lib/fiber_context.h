@@ -52,4 +52,18 @@ void qs_fiber_context_switch(struct qs_fiber_context *from, struct qs_fiber_cont
  */
 void qs_fiber_context_done(struct qs_fiber_context *context);
 
+/*
+ * Among very many contexts each switch waits for memory, some ten times longer than it takes by
+ * itself, unless who knows the order asks for it ahead: the struct (say 8 switches before the one
+ * to it), and when that has arrived (4 before) the frames with this.
+ */
+static inline void qs_fiber_context_prefetch(const struct qs_fiber_context *suspended)
+{
+	const char *frames = suspended->stack_pointer;
+
+	__builtin_prefetch(frames);
+	__builtin_prefetch(frames + 64);
+	__builtin_prefetch(frames + 128);
+}
+
 #endif

@@ -11,23 +11,19 @@
 #include "lib/stack_pool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "lib/fiber_context_tools.h"
 #include "lib/macro.h"
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
+#include "lib/stack_pool_internal.h"
 
 #define CHUNKS      40
 #define FIRST_CHUNK 1024 /* stacks */
 #define LEAST_CHUNK 16
 #define LEAST_PAGES 2
-#define BATCH       64 /* stacks whose memory is given back together */
+#define CACHE_LINE  64
 #define WORD        64 /* slots per word of a map */
 
 struct chunk {
@@ -35,51 +31,20 @@ struct chunk {
 	uint64_t *cold; /* a bit per slot */
 	size_t slots;
 	size_t fresh;   /* the first slot that was never used */
-	size_t guarded; /* the slots below have a guard page; those from here to fresh a canary */
+	size_t guarded; /* the slots below have a guard page; the others a canary */
 	size_t cold_count;
 	size_t cold_word; /* no word of the map below has a bit */
 };
 
 struct qs_stack_pool {
-	size_t page, slot_size, stack_size, keep;
+	size_t slot_size, stack_size, keep;
 	bool measure;
 	struct qs_stack *warm;
-	size_t mprotect_left; /* guards before the mappings might run out */
+	struct stack_guards guards;
 	struct qs_stack_pool_stats stats;
 	_Atomic size_t chunk_count;
 	struct chunk chunks[CHUNKS];
 };
-
-/* A quarter of the mappings that a process may have. */
-static size_t mprotect_quota(void)
-{
-	_cleanup_(closep) int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
-	char text[32] = "";
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return 65530 / 4;
-	return strtoul(text, NULL, 10) / 4;
-}
-
-/* The best guard from `best` on that this kernel has. */
-static enum qs_stack_guard probe(enum qs_stack_guard best, size_t page)
-{
-	void *memory;
-
-	if (best != QS_STACK_GUARD_MADVISE)
-		return best;
-	/* LeakSanitizer reads all of a region and cannot see such guards; it skips protected pages.
-	 */
-	if (QS_TOOLS_ASAN)
-		return QS_STACK_GUARD_MPROTECT;
-	memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return QS_STACK_GUARD_MPROTECT;
-	if (madvise(memory, page, MADV_GUARD_INSTALL) < 0)
-		best = QS_STACK_GUARD_MPROTECT;
-	(void)munmap(memory, page);
-	return best;
-}
 
 int qs_stack_pool_new(struct qs_stack_pool **ret_pool, const struct qs_stack_pool_options *options)
 {
@@ -92,13 +57,11 @@ int qs_stack_pool_new(struct qs_stack_pool **ret_pool, const struct qs_stack_poo
 	pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
-	pool->page = page;
 	pool->stack_size = MAX((size + page - 1) / page, (size_t)LEAST_PAGES) * page;
 	pool->slot_size = pool->stack_size + page;
 	pool->keep = options->keep ? options->keep : QS_STACK_POOL_KEEP;
 	pool->measure = options->measure;
-	pool->mprotect_left = mprotect_quota();
-	pool->stats.guard = probe(options->guard, page);
+	stack_guards_init(&pool->guards, options->guard, page);
 	*ret_pool = pool;
 	return 0;
 }
@@ -165,26 +128,6 @@ static int chunk_with_room(struct qs_stack_pool *pool, struct chunk **ret_chunk)
 	return 0;
 }
 
-/* Below the first stack without one no later stack gets one: chunk.guarded tells them apart. */
-static bool guard(struct qs_stack_pool *pool, char *page)
-{
-	enum qs_stack_guard *kind = &pool->stats.guard;
-
-	if (*kind == QS_STACK_GUARD_MADVISE) {
-		if (madvise(page, pool->page, MADV_GUARD_INSTALL) == 0)
-			return true;
-		*kind = QS_STACK_GUARD_MPROTECT;
-	}
-	if (*kind == QS_STACK_GUARD_MPROTECT) {
-		if (pool->mprotect_left > 0 && mprotect(page, pool->page, PROT_NONE) == 0) {
-			pool->mprotect_left--;
-			return true;
-		}
-		*kind = QS_STACK_GUARD_CANARY;
-	}
-	return false;
-}
-
 static struct qs_stack *record(
         const struct qs_stack_pool *pool, const struct chunk *chunk, size_t slot)
 {
@@ -195,7 +138,7 @@ static struct qs_stack *record(
 static struct qs_stack *commit(struct qs_stack_pool *pool, struct chunk *chunk, size_t slot)
 {
 	struct qs_stack *stack = record(pool, chunk, slot);
-	char *base = chunk->memory + slot * pool->slot_size + pool->page;
+	char *base = chunk->memory + slot * pool->slot_size + pool->guards.page;
 
 	tools_record_new(stack, sizeof(*stack));
 	*stack = (struct qs_stack){ .base = base };
@@ -204,22 +147,33 @@ static struct qs_stack *commit(struct qs_stack_pool *pool, struct chunk *chunk, 
 	return stack;
 }
 
+/* Once a pool has grown, it prepares a few more slots at a time than it needs: far fewer than it
+ * has. */
+static void prepare(struct qs_stack_pool *pool, struct chunk *chunk)
+{
+	size_t used = pool->stats.guarded + pool->stats.canaried;
+	size_t count = MIN(MIN(used / 8 + 1, (size_t)STACK_BATCH), chunk->slots - chunk->fresh);
+	char *slots = chunk->memory + chunk->fresh * pool->slot_size;
+
+	count = stack_guards_install(&pool->guards, slots, pool->slot_size, count);
+	stack_populate(slots, pool->slot_size, pool->guards.page, count);
+	chunk->guarded += count;
+}
+
 static int take_fresh(struct qs_stack_pool *pool, struct qs_stack **ret_stack)
 {
 	struct chunk *chunk;
-	size_t slot;
 	int r = chunk_with_room(pool, &chunk);
 
 	if (r < 0)
 		return r;
-	slot = chunk->fresh++;
-	if (guard(pool, chunk->memory + slot * pool->slot_size)) {
-		chunk->guarded = slot + 1;
+	if (chunk->fresh == chunk->guarded)
+		prepare(pool, chunk);
+	if (chunk->fresh < chunk->guarded)
 		pool->stats.guarded++;
-	} else {
+	else
 		pool->stats.canaried++;
-	}
-	*ret_stack = commit(pool, chunk, slot);
+	*ret_stack = commit(pool, chunk, chunk->fresh++);
 	return 0;
 }
 
@@ -239,6 +193,19 @@ static struct qs_stack *take_cold(struct qs_stack_pool *pool)
 	return commit(pool, chunk, chunk->cold_word * WORD + bit);
 }
 
+/* The next stack will be wanted soon: its record, and what its user puts below. */
+static void prefetch(const struct qs_stack *next)
+{
+	const char *record = (const char *)next;
+
+	if (!next)
+		return;
+	__builtin_prefetch(record, 1);
+	__builtin_prefetch(record - CACHE_LINE, 1);
+	__builtin_prefetch(record - 2 * CACHE_LINE, 1);
+	__builtin_prefetch(record - 3 * CACHE_LINE, 1);
+}
+
 int qs_stack_pool_get(struct qs_stack_pool *pool, struct qs_stack **ret_stack)
 {
 	struct qs_stack *stack = pool->warm;
@@ -247,6 +214,7 @@ int qs_stack_pool_get(struct qs_stack_pool *pool, struct qs_stack **ret_stack)
 	if (stack) {
 		pool->warm = stack->next;
 		pool->stats.pooled--;
+		prefetch(pool->warm);
 	} else if (pool->stats.cold > 0) {
 		stack = take_cold(pool);
 	} else {
@@ -294,7 +262,7 @@ static void mark_cold(struct qs_stack_pool *pool, const struct qs_stack *stack)
 /* Stacks that end together mostly lie together: one call gives back the memory of neighbours. */
 static void cool(struct qs_stack_pool *pool, size_t count)
 {
-	struct qs_stack *batch[BATCH];
+	struct qs_stack *batch[STACK_BATCH];
 	size_t begin = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -322,8 +290,8 @@ static void measure(struct qs_stack_pool *pool, struct qs_stack *stack)
 	size_t depth = qs_stack_pool_depth(pool, stack);
 
 	pool->stats.deepest = MAX(pool->stats.deepest, depth);
-	if (depth > pool->page)
-		(void)madvise(stack->base, pool->stack_size - pool->page, MADV_DONTNEED);
+	if (depth > pool->guards.page)
+		(void)madvise(stack->base, pool->stack_size - pool->guards.page, MADV_DONTNEED);
 }
 
 void qs_stack_pool_put(struct qs_stack_pool *pool, struct qs_stack *stack)
@@ -335,14 +303,14 @@ void qs_stack_pool_put(struct qs_stack_pool *pool, struct qs_stack *stack)
 	pool->warm = stack;
 	pool->stats.in_use--;
 	pool->stats.pooled++;
-	if (pool->stats.pooled >= pool->keep + BATCH)
-		cool(pool, BATCH);
+	if (pool->stats.pooled >= pool->keep + STACK_BATCH)
+		cool(pool, STACK_BATCH);
 }
 
 void qs_stack_pool_trim(struct qs_stack_pool *pool, size_t keep)
 {
 	while (pool->stats.pooled > keep)
-		cool(pool, MIN(pool->stats.pooled - keep, (size_t)BATCH));
+		cool(pool, MIN(pool->stats.pooled - keep, (size_t)STACK_BATCH));
 }
 
 const struct qs_stack *qs_stack_pool_find(const struct qs_stack_pool *pool, const void *address)
@@ -363,21 +331,23 @@ const struct qs_stack *qs_stack_pool_find(const struct qs_stack_pool *pool, cons
 size_t qs_stack_pool_depth(const struct qs_stack_pool *pool, const struct qs_stack *stack)
 {
 	unsigned char resident[256];
-	size_t pages = pool->stack_size / pool->page;
+	size_t pages = pool->stack_size / pool->guards.page;
 
 	for (size_t first = 0; first < pages; first += sizeof(resident)) {
 		size_t count = MIN(pages - first, sizeof(resident));
 
-		if (mincore(stack->base + first * pool->page, count * pool->page, resident) < 0)
+		if (mincore(stack->base + first * pool->guards.page, count * pool->guards.page,
+		            resident) < 0)
 			break;
 		for (size_t i = 0; i < count; i++)
 			if (resident[i] & 1)
-				return (pages - first - i) * pool->page;
+				return (pages - first - i) * pool->guards.page;
 	}
-	return pool->page;
+	return pool->guards.page;
 }
 
 void qs_stack_pool_stats(const struct qs_stack_pool *pool, struct qs_stack_pool_stats *ret_stats)
 {
 	*ret_stats = pool->stats;
+	ret_stats->guard = pool->guards.kind;
 }
