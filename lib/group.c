@@ -8,7 +8,8 @@
 
 void qs_context_init(struct qs_context *context, struct qs_loop *loop, struct qs_ledger *ledger)
 {
-	*context = (struct qs_context){ .loop = loop, .ledger = ledger };
+	*context =
+	        (struct qs_context){ .loop = loop, .ledger = ledger, .clock = qs_loop_clock(loop) };
 	list_init(&context->tasks);
 }
 
@@ -21,10 +22,14 @@ void qs_context_done(struct qs_context *context)
 
 void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs_group *parent)
 {
-	*group = (struct qs_group){ .context = context, .parent = parent };
+	*group = (struct qs_group){ .context = context, .parent = parent, .deadline = QS_FOREVER };
 	list_init(&group->in_parent);
 	list_init(&group->groups);
 	list_init(&group->tasks);
+	list_init(&group->ended);
+	list_init(&group->failures);
+	list_init(&group->joins);
+	list_init(&group->in_owner);
 	if (!parent)
 		return;
 	group->stage = parent->stage;
@@ -34,6 +39,11 @@ void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs
 void qs_group_done(struct qs_group *group)
 {
 	assert(group->live == 0 && list_empty(&group->groups));
+	list_for_each (node, &group->ended)
+		qs_task_release(list_entry(node, struct qs_task, in_group));
+	qs_group_report_failures(group);
+	qs_timer_done(&group->deadline_timer);
+	list_remove(&group->in_owner);
 	list_remove(&group->in_parent);
 }
 
@@ -64,15 +74,52 @@ void qs_group_add(struct qs_group *group, struct qs_task *task)
 		group->live++;
 }
 
-void qs_group_remove(struct qs_group *group, struct qs_task *task)
+void qs_group_add_join(struct qs_group *group, struct qs_group_join *join)
+{
+	list_append(&group->joins, &join->node);
+}
+
+void qs_group_remove_join(struct qs_group_join *join)
+{
+	list_remove(&join->node);
+}
+
+static void tell_empty(struct qs_group *group)
+{
+	while (!list_empty(&group->joins)) {
+		struct list *node = group->joins.next;
+
+		list_remove(node);
+		struct qs_group_join *join = list_entry(node, struct qs_group_join, node);
+		join->empty(join);
+	}
+}
+
+/* One of its tasks has failed. */
+static void cancel_rest(struct qs_group *group)
+{
+	group->closed = true;
+	qs_group_cancel(group, QS_CAUSE_DEPENDENCY);
+}
+
+void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept)
 {
 	list_remove(&task->in_group);
 	list_remove(&task->in_context);
+	if (kept)
+		list_append(&group->ended, &task->in_group);
 	group->context->task_count--;
-	for (; group; group = group->parent) {
+	if (group->cancels_rest && task->result.verdict == QS_VERDICT_FAILED)
+		cancel_rest(group);
+	for (struct qs_group *parent; group; group = parent) {
+		parent = group->parent;
 		group->live--;
 		if (group->left)
 			group->left(group, group->arg);
+		if (group->live == 0) {
+			tell_empty(group);
+			qs_group_sweep(group);
+		}
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <quiesce/group.h>
 #include <quiesce/words.h>
 
 #include "lib/heap.h"
@@ -16,7 +17,10 @@
 #include "lib/loop.h"
 #include "lib/task.h"
 
+#define QS_FAILURES_KEPT 16
+
 struct qs_fibers;
+struct qs_reaper;
 struct qs_ground;
 struct qs_steps;
 struct qs_threads;
@@ -37,6 +41,13 @@ struct qs_context {
 	struct qs_fibers *fibers;
 	struct qs_steps *steps;
 	struct qs_threads *threads;
+	struct qs_reaper *reaper; /* made for the first process task */
+
+	struct qs_clock *clock; /* the loop's */
+	struct list *nursery;   /* who makes a group now owns it: a fiber's list, NULL for none */
+	/* A failure that nobody has read and nobody will. May be NULL. */
+	void (*unread)(const struct qs_failure *failure, void *arg);
+	void *unread_arg;
 };
 
 /* Cannot fail. qs_context_done comes after the last task and before the loop is freed. */
@@ -54,7 +65,27 @@ struct qs_group {
 	/* Called each time a task in it or below has ended, once it is out. May be NULL. */
 	void (*left)(struct qs_group *group, void *arg);
 	void *arg;
+
+	struct list ended;    /* tasks that wait for their result to be read */
+	struct list failures; /* that nobody has read yet, the oldest first */
+	unsigned failure_count;
+	struct list joins;    /* who waits for it to be empty */
+	struct list in_owner; /* of the fiber that made it */
+	uint64_t deadline;    /* its own, QS_FOREVER for none */
+	struct qs_timer deadline_timer;
+	bool cancels_rest;    /* when one fails */
+	bool on_heap, let_go; /* made by qs_group_new; freed once it is empty */
+	char name[QS_TASK_NAME_MAX];
 };
+
+/* Somebody who waits for a group to be empty. Called once; it may be freed then. */
+struct qs_group_join {
+	struct list node;
+	void (*empty)(struct qs_group_join *join);
+};
+
+void qs_group_add_join(struct qs_group *group, struct qs_group_join *join);
+void qs_group_remove_join(struct qs_group_join *join);
 
 /* Embedded; the parent (NULL for the root) must outlive it. Cannot fail. */
 void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs_group *parent);
@@ -62,9 +93,6 @@ void qs_group_init(struct qs_group *group, struct qs_context *context, struct qs
 /* It must be empty: a task cannot be destroyed while it is pending. */
 void qs_group_done(struct qs_group *group);
 
-/* From now on no task can enter it or a group below. qs_group_open takes that back. */
-void qs_group_close(struct qs_group *group);
-void qs_group_open(struct qs_group *group);
 bool qs_group_is_closed(const struct qs_group *group);
 
 /*
@@ -72,15 +100,26 @@ bool qs_group_is_closed(const struct qs_group *group);
  * have run longest first. Each may be called again as the shutdown goes on.
  */
 void qs_group_ask(struct qs_group *group, unsigned stages, enum qs_cause cause, uint64_t cancel_at);
-void qs_group_cancel(struct qs_group *group, enum qs_cause cause);
-void qs_group_kill(struct qs_group *group, enum qs_cause cause);
 void qs_group_abandon(struct qs_group *group);
 
 /* How many tasks live in it and below whose stage is less than `stages`. */
 uint64_t qs_group_live_in_stages(const struct qs_group *group, unsigned stages);
 
-/* For task.c. */
+/* For task.c. `kept`: it has ended, and its result waits to be read. */
 void qs_group_add(struct qs_group *group, struct qs_task *task);
-void qs_group_remove(struct qs_group *group, struct qs_task *task);
+void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept);
+
+/* Frees it if it was let go of and nothing is left in it; then those around it likewise. */
+void qs_group_sweep(struct qs_group *group);
+
+/*
+ * The failures of a group's tasks, until they are read. A task that can still be joined has a claim
+ * to its own; without, or where nobody ever reads (the root), a failure is reported at once.
+ */
+void qs_group_note_failure(
+        struct qs_group *group, const struct qs_task *claimant, const struct qs_failure *failure);
+void qs_group_failure_is_read(struct qs_group *group, const struct qs_task *claimant);
+void qs_group_failure_is_nobodys(struct qs_group *group, const struct qs_task *claimant);
+void qs_group_report_failures(struct qs_group *group);
 
 #endif

@@ -4,7 +4,9 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
+#include "lib/ground.h"
 #include "lib/group.h"
 #include "lib/task.h"
 #include "lib/verdict.h"
@@ -31,28 +33,35 @@ static void tell(struct qs_task *task, enum qs_rung rung)
 static void set_ladder_timer(struct qs_context *context)
 {
 	const struct heap_node *first = heap_first(&context->ladder);
-	struct qs_timer *timer = &context->ladder_timer;
-	uint64_t at = first ? first->key : QS_FOREVER;
 
-	if (at != (qs_timer_armed(timer) ? timer->node.key : QS_FOREVER))
-		qs_timer_arm(timer, at);
+	qs_timer_arm(&context->ladder_timer, first ? first->key : QS_FOREVER);
 }
 
-/* QS_FOREVER: by itself it stays where it is. */
+/*
+ * QS_FOREVER: by itself it stays where it is. When the earliest leaves the ladder, the timer stays
+ * as it is while there are others: it comes up in vain once, and a hundred thousand tasks that end
+ * at once need not each look for who is next.
+ */
 static void set_next_rung(struct qs_task *task, uint64_t at)
 {
 	struct qs_context *context = task->group->context;
+	struct qs_timer *timer = &context->ladder_timer;
 
 	heap_remove(&context->ladder, &task->rung);
 	/* It does not fail: qs_task_init reserved the room. */
 	if (at != QS_FOREVER)
 		(void)!heap_add(&context->ladder, &task->rung, at);
-	set_ladder_timer(context);
+	if (at != QS_FOREVER && (!qs_timer_armed(timer) || at < timer->node.key))
+		qs_timer_arm(timer, at);
+	else if (context->ladder.count == 0)
+		qs_timer_disarm(timer);
 }
 
 uint64_t qs_task_next_rung_at(const struct qs_task *task)
 {
-	return task->rung.index == HEAP_NOT_IN ? QS_FOREVER : task->rung.key;
+	if (!task->record || task->rung.index == HEAP_NOT_IN)
+		return QS_FOREVER;
+	return task->rung.key;
 }
 
 static void climb(struct qs_task *task)
@@ -87,6 +96,69 @@ static int reserve_rung(struct qs_context *context)
 	return r < 0 ? r : heap_reserve(&context->ladder, context->task_count + 1);
 }
 
+/* --- the result, and who waits for it --- */
+
+struct qs_join qs_joins_end;
+
+void qs_task_add_join(struct qs_task *task, struct qs_join *join)
+{
+	join->next = task->joins ? task->joins : &qs_joins_end;
+	task->joins = join;
+}
+
+void qs_task_remove_join(struct qs_task *task, struct qs_join *join)
+{
+	struct qs_join **at = &task->joins;
+
+	while (*at != join)
+		at = &(*at)->next;
+	*at = join->next;
+}
+
+static void deliver(struct qs_task *task, const struct qs_result *result)
+{
+	struct qs_join *join = TAKE(task->joins, NULL);
+
+	qs_group_failure_is_read(task->group, task);
+	while (join != &qs_joins_end) {
+		struct qs_join *next = join->next;
+
+		join->done(join, result);
+		join = next;
+	}
+}
+
+void qs_task_release(struct qs_task *task)
+{
+	list_remove(&task->in_group);
+	if (task->terms->ended)
+		task->terms->ended(task, task->result.verdict, task->arg);
+}
+
+int qs_task_result(struct qs_task *task, struct qs_result *ret_result)
+{
+	if (task->record)
+		return -EINPROGRESS;
+	*ret_result = task->result;
+	/* What was abandoned is nobody's to free. */
+	if (task->joins) {
+		qs_group_failure_is_read(task->group, task);
+		qs_task_release(task);
+	}
+	return 0;
+}
+
+void qs_task_forget(struct qs_task *task)
+{
+	if (task->joins != &qs_joins_end)
+		return;
+	task->joins = NULL;
+	if (!task->record) {
+		qs_group_failure_is_nobodys(task->group, task);
+		qs_task_release(task);
+	}
+}
+
 int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct qs_group *group,
         const struct qs_task_setup *setup)
 {
@@ -95,7 +167,11 @@ int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct q
 	if (qs_group_is_closed(group))
 		return -ESHUTDOWN;
 	*task = (struct qs_task){
-		.kind = kind, .terms = setup->terms, .arg = setup->arg, .group = group
+		.kind = kind,
+		.terms = setup->terms,
+		.arg = setup->arg,
+		.group = group,
+		.joins = setup->joinable ? &qs_joins_end : NULL,
 	};
 	list_init(&task->in_group);
 	list_init(&task->in_context);
@@ -172,18 +248,29 @@ void qs_task_kill(struct qs_task *task, enum qs_cause cause)
 	tell(task, QS_RUNG_KILL);
 }
 
-/* The record is closed, the timer gone, the group left: it is over for everybody but its owner. */
-static enum qs_verdict conclude(struct qs_task *task, const struct qs_verdict_input *input)
+/* What the group has to know of a failure, while the record still has the name. */
+static void note_failure(struct qs_task *task, struct qs_result result)
+{
+	struct qs_failure failure = { .id = qs_task_id(task), .result = result };
+
+	memcpy(failure.name, task->record->name, sizeof(failure.name));
+	qs_group_note_failure(task->group, task->joins ? task : NULL, &failure);
+}
+
+/* The record is closed, the timer gone: for the ledger it is over. */
+static struct qs_result conclude(struct qs_task *task, const struct qs_verdict_input *input)
 {
 	struct qs_context *context = task->group->context;
-	enum qs_verdict verdict = qs_verdict_decide(input);
+	struct qs_result result = { qs_verdict_decide(input), input->outcome };
 
-	qs_ledger_close(
-	        context->ledger, task->record, verdict, input->outcome, qs_loop_now(context->loop));
-	task->record = NULL;
+	if (result.verdict == QS_VERDICT_FAILED)
+		note_failure(task, result);
+	qs_ledger_close(context->ledger, task->record, result.verdict, result.outcome,
+	        qs_loop_now(context->loop));
 	set_next_rung(task, QS_FOREVER);
-	qs_group_remove(task->group, task);
-	return verdict;
+	task->record = NULL;
+	task->result = result;
+	return result;
 }
 
 void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, bool well_when_asked)
@@ -196,10 +283,16 @@ void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, boo
 		.outcome = outcome,
 		.well = well,
 		.well_when_asked = well_when_asked };
-	enum qs_verdict verdict = conclude(task, &input);
+	struct qs_group *group = task->group;
+	struct qs_result result = conclude(task, &input);
+	bool kept = task->joins == &qs_joins_end;
 
-	if (task->terms->ended)
-		task->terms->ended(task, verdict, task->arg);
+	if (task->joins && !kept)
+		deliver(task, &result);
+	/* If it is kept, it may be freed together with its group from here on. */
+	qs_group_remove(group, task, kept);
+	if (!kept && task->terms->ended)
+		task->terms->ended(task, result.verdict, task->arg);
 }
 
 void qs_task_abandon(struct qs_task *task)
@@ -209,4 +302,48 @@ void qs_task_abandon(struct qs_task *task)
 	(void)conclude(
 	        task, &(struct qs_verdict_input){
 	                      .rung = rung_of(task), .cause = qs_task_cause(task), .left = true });
+	task->joins = NULL;
+	qs_group_remove(task->group, task, false);
+	if (task->kind->abandoned)
+		task->kind->abandoned(task);
+}
+
+/* --- for the task itself --- */
+
+/*
+ * The loop asks each task in its turn. A stop that was set after this turn began has not come to
+ * that yet, and never will while this task keeps the loop: so the task hears of it here.
+ */
+static bool stop_is_new(const struct qs_context *context)
+{
+	struct qs_stop_reason reason;
+
+	return qs_stop_get_reason(context->ground->stop, &reason) == 0 &&
+	       reason.at >= qs_loop_now(context->loop);
+}
+
+bool qs_stopping(struct qs_task *task)
+{
+	struct qs_record *record = task->record;
+	const struct qs_context *context = task->group->context;
+
+	if (task->kind->stopping)
+		return task->kind->stopping(task);
+	if (!record)
+		return true;
+	atomic_store_explicit(
+	        &record->polled_at, qs_clock_coarse(context->clock), memory_order_relaxed);
+	if (atomic_load_explicit(&record->rung, memory_order_relaxed) != QS_RUNG_NONE)
+		return true;
+	return context->ground && qs_stop_is_set(context->ground->stop) && stop_is_new(context);
+}
+
+uint64_t qs_in(const struct qs_task *task, uint64_t span)
+{
+	return qs_time_add(qs_clock_read(task->group->context->clock), span);
+}
+
+struct qs_group *qs_task_group(const struct qs_task *task)
+{
+	return task->group;
 }

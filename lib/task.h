@@ -9,15 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <quiesce/task.h>
 #include <quiesce/words.h>
 
 #include "lib/heap.h"
 #include "lib/ledger.h"
 #include "lib/list.h"
 #include "lib/loop.h"
-
-struct qs_group;
-struct qs_task;
 
 /* What a kind of task can be made to do. None of these may end the task in its own call. */
 struct qs_task_kind {
@@ -27,6 +25,11 @@ struct qs_task_kind {
 	void (*kill)(struct qs_task *task);   /* force; called once, after cancel */
 	/* What it waits for or consists of, for people: at most `size` bytes with the NUL. */
 	void (*describe)(const struct qs_task *task, char *buffer, size_t size);
+
+	/* The rest may be NULL. */
+	void (*expire)(struct qs_task *task);    /* a deadline around it is over; cancel follows */
+	void (*abandoned)(struct qs_task *task); /* its record is closed; it will not be ended */
+	bool (*stopping)(struct qs_task *task);  /* qs_stopping in another thread than the loop's */
 };
 
 /* Spans in nanoseconds; QS_FOREVER: never by itself (a shutdown's own deadlines come anyway). */
@@ -45,11 +48,20 @@ struct qs_task_terms {
 	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);
 };
 
+/* Somebody who waits for a task's result; `done` is called once, when the task has ended. */
+struct qs_join {
+	struct qs_join *next;
+	void (*done)(struct qs_join *join, const struct qs_result *result);
+};
+
 struct qs_task_setup {
 	const char *name;       /* copied, cut at QS_TASK_NAME_MAX - 1 */
 	struct qs_owner *owner; /* who it counts for, may be NULL */
 	const struct qs_task_terms *terms;
 	void *arg; /* for what the terms call */
+	/* Somebody has its handle: once it has ended it waits for qs_task_result, a join or
+	 * qs_task_forget, and only then `ended` is called. */
+	bool joinable;
 };
 
 /* A hundred thousand of them may live: each word counts. */
@@ -61,30 +73,28 @@ struct qs_task {
 	struct list in_group;     /* in the group, in the order of their starts */
 	struct list in_context;   /* among all tasks of the context, in the order of their starts */
 	struct qs_record *record; /* NULL once it has ended */
-	struct heap_node rung; /* in the context's ladder, once asked: when the next rung is due */
+	union {
+		struct heap_node rung;   /* in the context's ladder, once asked: its next rung */
+		struct qs_result result; /* once it has ended */
+	};
+	struct qs_join *joins; /* NULL: nobody has its handle. The last is &qs_joins_end */
 };
+
+extern struct qs_join qs_joins_end;
 
 /* Enters it into the group and the ledger. -ENOMEM; -ESHUTDOWN when the group is closed. */
 QS_MUST_CHECK int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
         struct qs_group *group, const struct qs_task_setup *setup);
 
-uint64_t qs_task_id(const struct qs_task *task);
 enum qs_rung qs_task_rung(const struct qs_task *task);
 enum qs_cause qs_task_cause(const struct qs_task *task);
 
 /* When it goes on to the next rung by itself; QS_FOREVER for never. */
 uint64_t qs_task_next_rung_at(const struct qs_task *task);
 
-/*
- * Asks it to end and starts its own ladder, which no later ask can lengthen: the cancel comes at
- * the earlier of the ladder's deadline and `cancel_at` (absolute). Asked again it keeps its first
- * cause, and an earlier `cancel_at` counts.
- */
-void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at);
-
-/* Goes up to that rung by way of all before it. Nothing happens if it is there or higher. */
-void qs_task_cancel(struct qs_task *task, enum qs_cause cause);
-void qs_task_kill(struct qs_task *task, enum qs_cause cause);
+/* Joins a task that lives and has a handle. Taken back, or `done` was called, it may be freed. */
+void qs_task_add_join(struct qs_task *task, struct qs_join *join);
+void qs_task_remove_join(struct qs_task *task, struct qs_join *join);
 
 /*
  * For kinds: nothing of it is left. Decides the verdict, closes the record, leaves the group, and
@@ -92,6 +102,9 @@ void qs_task_kill(struct qs_task *task, enum qs_cause cause);
  * after an ask.
  */
 void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, bool well_when_asked);
+
+/* For group.c: it has ended, and nobody waits for its result any more. */
+void qs_task_release(struct qs_task *task);
 
 /* For the end of the process: it is still there. Closes its record as abandoned; calls no `ended`.
  */
