@@ -41,7 +41,7 @@ struct qs_guard {
 	struct qs_watch inbox_watch;
 	pthread_t thread;
 	int signal_fd, wake_fd, inbox_fd;
-	_Atomic bool quit;
+	_Atomic bool quit, stands_down;
 	_Atomic bool pong; /* the loop has answered the latest ping */
 	_Atomic bool ping;
 	_Atomic uint64_t farewell_at; /* QS_FOREVER until qs_guard_farewell */
@@ -146,6 +146,14 @@ void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *
 	eventfd_raise(guard->wake_fd);
 }
 
+bool qs_guard_stopping(struct qs_guard *guard)
+{
+	pthread_mutex_lock(&guard->lock);
+	bool stopping = fsm_stopping(&guard->shadow);
+	pthread_mutex_unlock(&guard->lock);
+	return stopping;
+}
+
 void qs_guard_set_plan(struct qs_guard *guard, const struct shutdown_plan *plan)
 {
 	pthread_mutex_lock(&guard->lock);
@@ -158,6 +166,12 @@ void qs_guard_farewell(struct qs_guard *guard, uint64_t span, int status)
 {
 	atomic_store(&guard->farewell_status, status);
 	atomic_store(&guard->farewell_at, qs_time_add(qs_time_now(), span));
+	eventfd_raise(guard->wake_fd);
+}
+
+void qs_guard_stand_down(struct qs_guard *guard)
+{
+	atomic_store(&guard->stands_down, true);
 	eventfd_raise(guard->wake_fd);
 }
 
@@ -191,14 +205,23 @@ static uint64_t shadow_leave_at(struct qs_guard *guard, uint64_t now)
 	return at;
 }
 
-static void leave_if_due(struct qs_guard *guard, uint64_t now, uint64_t leave_at)
+/* Ends the process if it is time; else returns when. Once the loop says farewell, that counts. */
+static uint64_t leave_if_due(struct qs_guard *guard, uint64_t now)
 {
 	uint64_t farewell_at = atomic_load(&guard->farewell_at);
 
+	if (atomic_load(&guard->stands_down))
+		return QS_FOREVER;
+	if (farewell_at == QS_FOREVER) {
+		uint64_t leave_at = qs_time_add(shadow_leave_at(guard, now), LEAVE_MARGIN);
+
+		if (now >= leave_at)
+			_exit(guard->options.last_words(guard->options.arg));
+		return leave_at;
+	}
 	if (now >= farewell_at)
 		_exit(atomic_load(&guard->farewell_status));
-	if (farewell_at == QS_FOREVER && now >= leave_at)
-		_exit(guard->options.last_words(guard->options.arg));
+	return farewell_at;
 }
 
 /* The ping goes to the loop, its answer comes back by our eventfd, and only then is it told on. */
@@ -270,12 +293,10 @@ static void *guard_main(void *arg)
 	pthread_setname_np(pthread_self(), "guard");
 	while (!atomic_load(&guard->quit)) {
 		uint64_t now = qs_time_now();
-		uint64_t leave_at = qs_time_add(shadow_leave_at(guard, now), LEAVE_MARGIN);
+		uint64_t until = leave_if_due(guard, now);
 
-		leave_if_due(guard, now, leave_at);
 		keep_watchdog(guard, now);
-		uint64_t until = MIN(guard->ping_at, leave_at);
-		until = MIN(until, atomic_load(&guard->farewell_at));
+		until = MIN(until, guard->ping_at);
 		if (!may_sleep(guard))
 			until = MIN(until, qs_time_add(now, LOOK_EVERY));
 		wait_for_news(guard, until);
@@ -297,10 +318,14 @@ static int open_descriptors(struct qs_guard *guard)
 	sigset_t set;
 
 	fill_guard_signals(&set);
-	guard->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (!guard->options.keep_signals) {
+		guard->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+		if (guard->signal_fd < 0)
+			return -errno;
+	}
 	guard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	guard->inbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (guard->signal_fd < 0 || guard->wake_fd < 0 || guard->inbox_fd < 0)
+	if (guard->wake_fd < 0 || guard->inbox_fd < 0)
 		return -errno;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #define QS_GUARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <quiesce/stop.h>
@@ -21,6 +22,7 @@ struct qs_guard_options {
 	struct qs_loop *loop;
 	qs_stop *stop; /* set at the first request to stop */
 	struct shutdown_plan plan;
+	bool keep_signals; /* none is read: they are somebody else's */
 	uint64_t watchdog; /* `alive` is called twice in this span; 0: never */
 	/* In the loop's thread: */
 	void (*stop_requested)(
@@ -48,6 +50,9 @@ void qs_guard_stop(struct qs_guard *guard);
 /* A request to stop from anywhere but a signal. Any thread. */
 void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *reason);
 
+/* Whether anybody has asked for a stop. Any thread. */
+bool qs_guard_stopping(struct qs_guard *guard);
+
 /* A new plan, from a reload. Loop thread. */
 void qs_guard_set_plan(struct qs_guard *guard, const struct shutdown_plan *plan);
 
@@ -56,5 +61,8 @@ void qs_guard_set_plan(struct qs_guard *guard, const struct shutdown_plan *plan)
  * for that, then leaves with `status`. Loop thread.
  */
 void qs_guard_farewell(struct qs_guard *guard, uint64_t span, int status);
+
+/* All is over and told: from now on it ends the process no more. Loop thread. */
+void qs_guard_stand_down(struct qs_guard *guard);
 
 #endif

@@ -1,0 +1,474 @@
+/*
+ * Steps. What happens to a step (a time, a descriptor, a rung) is noted in it and puts it into the
+ * list of the ready ones; the list is run by one job at the end of the turn. What becomes ready
+ * while the list runs waits for the next turn, so that a step which is always ready starves nobody.
+ *
+ * A step has no room for what most steps do without: a descriptor, a clean-up, a deadline or a
+ * ladder of its own are in an extra, which then also holds its function and argument.
+ */
+#include "lib/step.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+#include "lib/macro.h"
+
+/* Beside QS_STEP_FIRST and its like in the mark of a step. */
+#define MARK_QUEUED (1U << 8)
+#define MARK_ENDING (1U << 9) /* never called again; the result is in timer.key */
+#define MARK_WHY    0xffU
+
+struct step_extra {
+	struct qs_step *step;
+	qs_step_fn fn;
+	void *arg;
+	void (*cleanup)(void *arg);
+	struct qs_watch watch;
+	struct qs_timer deadline;
+	struct qs_task_terms terms;
+};
+
+struct qs_steps {
+	struct qs_context *context;
+	struct qs_job job;
+	struct qs_timer next_turn; /* armed for what became ready while the list ran */
+	struct qs_step *first, **end;
+	struct qs_step *abandoned;
+	bool running;
+	uint64_t seed; /* 0: in the order in which they became ready */
+
+	size_t live;
+	struct heap times;
+	struct qs_timer timer;
+};
+
+static struct qs_step *step_of(qs_task *task)
+{
+	return container_of(task, struct qs_step, task);
+}
+
+static struct step_extra *extra_of(const struct qs_step *step)
+{
+	return step->fn ? NULL : step->task.arg;
+}
+
+/* --- the ready list --- */
+
+static bool draw_bit(struct qs_steps *steps)
+{
+	if (steps->seed == 0)
+		return false;
+	steps->seed ^= steps->seed << 13;
+	steps->seed ^= steps->seed >> 7;
+	steps->seed ^= steps->seed << 17;
+	return steps->seed >> 63;
+}
+
+static void enqueue(struct qs_steps *steps, struct qs_step *step)
+{
+	step->timer.mark |= MARK_QUEUED;
+	if (draw_bit(steps)) {
+		step->next = steps->first;
+		steps->first = step;
+		if (!step->next)
+			steps->end = &step->next;
+		return;
+	}
+	step->next = NULL;
+	*steps->end = step;
+	steps->end = &step->next;
+}
+
+static void make_ready(struct qs_step *step, unsigned why)
+{
+	struct qs_steps *steps = step->steps;
+
+	step->timer.mark |= why;
+	if (step->timer.mark & MARK_QUEUED)
+		return;
+	enqueue(steps, step);
+	if (!steps->running)
+		qs_job_schedule(steps->context->loop, &steps->job);
+	else if (!qs_timer_armed(&steps->next_turn))
+		qs_timer_arm(&steps->next_turn, qs_loop_now(steps->context->loop));
+}
+
+/* --- times: one timer for all --- */
+
+static void set_timer(struct qs_steps *steps)
+{
+	const struct heap_node *first = heap_first(&steps->times);
+	uint64_t at = first ? first->key : QS_FOREVER;
+
+	if (at != (qs_timer_armed(&steps->timer) ? steps->timer.node.key : QS_FOREVER))
+		qs_timer_arm(&steps->timer, at);
+}
+
+static void timer_due(struct qs_timer *timer)
+{
+	struct qs_steps *steps = container_of(timer, struct qs_steps, timer);
+	uint64_t now = qs_loop_now(timer->loop);
+	struct heap_node *first;
+
+	while ((first = heap_first(&steps->times)) != NULL && first->key <= now) {
+		heap_remove(&steps->times, first);
+		make_ready(container_of(first, struct qs_step, timer), QS_STEP_TIMER);
+	}
+	set_timer(steps);
+}
+
+void qs_step_again(qs_task *self, uint64_t at)
+{
+	struct qs_step *step = step_of(self);
+	struct qs_steps *steps = step->steps;
+
+	if (step->timer.mark & MARK_ENDING)
+		return;
+	heap_remove(&steps->times, &step->timer);
+	/* It does not fail: spawning reserved the room. */
+	if (at != QS_FOREVER)
+		(void)!heap_add(&steps->times, &step->timer, at);
+	set_timer(steps);
+}
+
+/* --- endings --- */
+
+static void free_step(struct qs_step *step)
+{
+	struct step_extra *extra = extra_of(step);
+
+	if (extra) {
+		qs_watch_stop(&extra->watch);
+		qs_timer_done(&extra->deadline);
+		free(extra);
+	}
+	free(step);
+}
+
+/* Nothing happens to it any more, and nothing of its own is left but its handle. */
+static void wind_up(struct qs_step *step)
+{
+	struct step_extra *extra = extra_of(step);
+
+	heap_remove(&step->steps->times, &step->timer);
+	step->steps->live--;
+	if (!extra)
+		return;
+	qs_watch_stop(&extra->watch);
+	qs_timer_done(&extra->deadline);
+	if (extra->cleanup)
+		extra->cleanup(extra->arg);
+}
+
+static void ended(struct qs_task *task, enum qs_verdict verdict _unused_, void *arg _unused_)
+{
+	free_step(step_of(task));
+}
+
+/* Somebody may hold its handle: it stays until all of them go. */
+static void bury(struct qs_step *step)
+{
+	wind_up(step);
+	step->next = step->steps->abandoned;
+	step->steps->abandoned = step;
+}
+
+static void begin_end(struct qs_step *step, int result)
+{
+	struct qs_steps *steps = step->steps;
+
+	if (step->timer.mark & MARK_ENDING)
+		return;
+	heap_remove(&steps->times, &step->timer);
+	set_timer(steps);
+	step->timer.mark |= MARK_ENDING;
+	step->timer.key = (uint32_t)result;
+}
+
+static void end(struct qs_step *step)
+{
+	int result = (int)(uint32_t)step->timer.key;
+
+	wind_up(step);
+	qs_task_end(&step->task, (struct qs_outcome){ .type = QS_OUTCOME_RETURN, .value = result },
+	        result >= 0, result >= 0 || result == -ESHUTDOWN);
+}
+
+/* --- running --- */
+
+static void note_poll(struct qs_step *step, uint64_t at)
+{
+	atomic_store_explicit(&step->task.record->polled_at, at, memory_order_relaxed);
+}
+
+static void call(struct qs_steps *steps, struct qs_step *step)
+{
+	const struct step_extra *extra = extra_of(step);
+	qs_step_fn fn = extra ? extra->fn : step->fn;
+	unsigned why = step->timer.mark & MARK_WHY;
+
+	step->timer.mark &= ~MARK_WHY;
+	note_poll(step, qs_loop_now(steps->context->loop));
+	int r = fn(&step->task, extra ? extra->arg : step->task.arg, why);
+	/* While it waits it is woken by stop at once: it does not lag. */
+	if (r > 0)
+		note_poll(step, QS_FOREVER);
+	else
+		begin_end(step, r);
+}
+
+static void run(struct qs_steps *steps, struct qs_step *step)
+{
+	struct qs_loop *loop = steps->context->loop;
+
+	step->timer.mark &= ~MARK_QUEUED;
+	if (!step->task.record) {
+		bury(step);
+		return;
+	}
+	uint64_t before = qs_loop_hold(loop, qs_task_id(&step->task));
+	if (!(step->timer.mark & MARK_ENDING))
+		call(steps, step);
+	/* One that has made itself ready again is in the list: its end comes from there. */
+	if ((step->timer.mark & (MARK_ENDING | MARK_QUEUED)) == MARK_ENDING)
+		end(step);
+	(void)qs_loop_hold(loop, before);
+}
+
+static void run_ready(struct qs_steps *steps)
+{
+	struct qs_step *step = TAKE(steps->first, NULL), *next;
+
+	steps->end = &steps->first;
+	steps->running = true;
+	for (; step; step = next) {
+		next = step->next;
+		run(steps, step);
+	}
+	steps->running = false;
+}
+
+static void job_runs(struct qs_job *job)
+{
+	run_ready(container_of(job, struct qs_steps, job));
+}
+
+static void next_turn_due(struct qs_timer *timer)
+{
+	struct qs_steps *steps = container_of(timer, struct qs_steps, next_turn);
+
+	qs_job_schedule(timer->loop, &steps->job);
+}
+
+/* --- the kind --- */
+
+static void ask(struct qs_task *task)
+{
+	make_ready(step_of(task), QS_STEP_STOP);
+}
+
+static void cancel(struct qs_task *task)
+{
+	begin_end(step_of(task), -ECANCELED);
+	make_ready(step_of(task), 0);
+}
+
+static void kill_nothing_more(struct qs_task *task _unused_)
+{
+}
+
+/* The list is where all ends. */
+static void abandoned(struct qs_task *task)
+{
+	make_ready(step_of(task), 0);
+}
+
+static void describe(const struct qs_task *task, char *buffer, size_t size)
+{
+	const struct step_extra *extra = extra_of(container_of(task, const struct qs_step, task));
+
+	if (extra && extra->watch.event)
+		snprintf(buffer, size, "descriptor %d", extra->watch.fd);
+	else
+		snprintf(buffer, size, "step");
+}
+
+static const struct qs_task_kind step_kind = {
+	.id = QS_KIND_STEP,
+	.ask = ask,
+	.cancel = cancel,
+	.kill = kill_nothing_more,
+	.describe = describe,
+	.abandoned = abandoned,
+};
+
+static const struct qs_task_terms step_terms = {
+	.ladder = { .deadline = QS_FOREVER, .cancel_grace = QS_FOREVER }, .ended = ended
+};
+
+/* --- extras --- */
+
+static void watch_ready(struct qs_watch *watch, unsigned what)
+{
+	struct step_extra *extra = container_of(watch, struct step_extra, watch);
+
+	make_ready(extra->step, (what & QS_READ ? QS_STEP_READABLE : 0U) |
+	                                (what & QS_WRITE ? QS_STEP_WRITABLE : 0U));
+}
+
+static void deadline_due(struct qs_timer *timer)
+{
+	make_ready(container_of(timer, struct step_extra, deadline)->step, QS_STEP_DEADLINE);
+}
+
+static struct step_extra *need_extra(struct qs_step *step)
+{
+	struct step_extra *extra = extra_of(step);
+
+	if (extra)
+		return extra;
+	extra = malloc(sizeof(*extra));
+	if (!extra)
+		return NULL;
+	*extra = (struct step_extra){ .step = step,
+		.fn = step->fn,
+		.arg = step->task.arg,
+		.watch = { .ready = watch_ready, .fd = -1 },
+		.terms = step_terms };
+	step->task.arg = extra;
+	step->fn = NULL;
+	return extra;
+}
+
+int qs_step_watch(qs_task *self, int fd, unsigned what)
+{
+	struct step_extra *extra = extra_of(step_of(self));
+
+	if (extra)
+		qs_watch_stop(&extra->watch);
+	step_of(self)->timer.mark &= ~(QS_STEP_READABLE | QS_STEP_WRITABLE);
+	if (what == 0)
+		return 0;
+	extra = need_extra(step_of(self));
+	if (!extra)
+		return -ENOMEM;
+	return qs_watch_start(self->group->context->loop, &extra->watch, fd,
+	        (what & QS_STEP_READABLE ? QS_READ : 0U) |
+	                (what & QS_STEP_WRITABLE ? QS_WRITE : 0U));
+}
+
+int qs_step_cleanup(qs_task *self, void (*fn)(void *arg))
+{
+	struct step_extra *extra = need_extra(step_of(self));
+
+	if (!extra)
+		return -ENOMEM;
+	extra->cleanup = fn;
+	return 0;
+}
+
+/* --- starting --- */
+
+static int apply_options(
+        struct qs_step *step, struct qs_loop *loop, const struct qs_task_options *options)
+{
+	struct step_extra *extra;
+
+	if (!options || (!options->deadline && !options->stop_deadline && !options->cancel_grace))
+		return 0;
+	extra = need_extra(step);
+	if (!extra)
+		return -ENOMEM;
+	if (options->stop_deadline)
+		extra->terms.ladder.deadline = options->stop_deadline;
+	if (options->cancel_grace)
+		extra->terms.ladder.cancel_grace = options->cancel_grace;
+	if (!options->deadline)
+		return 0;
+	int r = qs_timer_init(loop, &extra->deadline, deadline_due);
+	if (r == 0)
+		qs_timer_arm(&extra->deadline, options->deadline);
+	return r;
+}
+
+static int enter(
+        struct qs_step *step, qs_group *group, const struct qs_task_options *options, bool joinable)
+{
+	struct qs_steps *steps = step->steps;
+	int r = heap_reserve(&steps->times, steps->live + 1);
+
+	if (r < 0)
+		return r;
+	r = apply_options(step, steps->context->loop, options);
+	if (r < 0)
+		return r;
+	const struct step_extra *extra = extra_of(step);
+	return qs_task_init(&step->task, &step_kind, group,
+	        &(struct qs_task_setup){ .name = options && options->name ? options->name : "step",
+	                .terms = extra ? &extra->terms : &step_terms,
+	                .arg = step->task.arg,
+	                .joinable = joinable });
+}
+
+int qs_spawn_step(qs_group *group, const struct qs_task_options *options, qs_step_fn fn, void *arg,
+        qs_task **ret_task)
+{
+	struct qs_step *step = malloc(sizeof(*step));
+
+	if (!step)
+		return -ENOMEM;
+	*step = (struct qs_step){ .steps = group->context->steps, .fn = fn, .task.arg = arg };
+	int r = enter(step, group, options, ret_task != NULL);
+	if (r < 0) {
+		free_step(step);
+		return r;
+	}
+	step->steps->live++;
+	make_ready(step, QS_STEP_FIRST);
+	if (ret_task)
+		*ret_task = &step->task;
+	return 0;
+}
+
+/* --- all of them --- */
+
+int qs_steps_new(struct qs_context *context, uint64_t seed, struct qs_steps **ret_steps)
+{
+	struct qs_steps *steps = calloc(1, sizeof(*steps));
+	int r;
+
+	if (!steps)
+		return -ENOMEM;
+	steps->context = context;
+	steps->seed = seed;
+	steps->end = &steps->first;
+	qs_job_init(&steps->job, job_runs);
+	r = qs_timer_init(context->loop, &steps->timer, timer_due);
+	if (r == 0)
+		r = qs_timer_init(context->loop, &steps->next_turn, next_turn_due);
+	if (r < 0) {
+		qs_steps_free(steps);
+		return r;
+	}
+	*ret_steps = steps;
+	return 0;
+}
+
+void qs_steps_free(struct qs_steps *steps)
+{
+	if (!steps)
+		return;
+	while (steps->first)
+		run_ready(steps);
+	for (struct qs_step *step = steps->abandoned, *next; step; step = next) {
+		next = step->next;
+		free_step(step);
+	}
+	qs_job_cancel(&steps->job);
+	qs_timer_done(&steps->next_turn);
+	qs_timer_done(&steps->timer);
+	heap_done(&steps->times);
+	free(steps);
+}
