@@ -134,8 +134,10 @@ static void push_all(struct qs_group *group, const struct rung_order *order)
 {
 	/* The root's tasks are all there are: the context has them in the right order. */
 	if (!group->parent) {
+		group->context->sweeping = true;
 		list_for_each (node, &group->context->tasks)
 			order->push(list_entry(node, struct qs_task, in_context), order);
+		group->context->sweeping = false;
 		return;
 	}
 	list_for_each (node, &group->tasks)

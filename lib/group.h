@@ -44,6 +44,7 @@ struct qs_context {
 	struct qs_reaper *reaper; /* made for the first process task */
 
 	struct qs_clock *clock; /* the loop's */
+	bool sweeping;          /* a rung for all tasks is under way: groups need not pass it on */
 	struct list *nursery;   /* who makes a group now owns it: a fiber's list, NULL for none */
 	/* A failure that nobody has read and nobody will. May be NULL. */
 	void (*unread)(const struct qs_failure *failure, void *arg);

@@ -41,8 +41,8 @@ struct qs_result {
 };
 
 /*
- * Whether it has been asked to end, for the task itself; stamps its stop lag. A task that polls this
- * hears the stop even if it never waits. A few nanoseconds.
+ * Whether it has been asked to end, for the task itself; stamps its stop lag. A task that polls
+ * this hears the stop even if it never waits. A few nanoseconds.
  */
 QS_EXPORT bool qs_stopping(qs_task *self);
 

@@ -1,0 +1,166 @@
+/*
+ * Fibers and the one wait primitive on which all their waits are built. A fiber's struct lies at
+ * the high end of its own stack, so that an idle fiber costs one page. Loop thread only.
+ */
+#ifndef QS_FIBER_H
+#define QS_FIBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <quiesce/fiber.h>
+
+#include "lib/bell.h"
+#include "lib/fiber_context.h"
+#include "lib/group.h"
+#include "lib/stack_pool.h"
+#include "lib/task.h"
+
+#define QS_DEFERRED_INLINE 4
+#define QS_STACK_POOLS     8 /* as many sizes of stacks */
+
+struct qs_fiber;
+
+enum qs_wait_nature {
+	QS_WAIT_IDLE,      /* ends on ask */
+	QS_WAIT_IN_FLIGHT, /* ends on cancel */
+	QS_WAIT_TO_THE_END /* ends when it is over, or by force */
+};
+
+/* Lies on the stack of the fiber that waits. */
+struct qs_wait {
+	const char *name; /* static, for people */
+	enum qs_wait_nature nature;
+	/* Takes it out of what it waits in: it will not be woken from there any more. */
+	void (*abort)(struct qs_wait *wait);
+	/* It was woken and is ended by force before it could hear of it. NULL: so be it. */
+	void (*undo)(struct qs_wait *wait);
+};
+
+/*
+ * Suspends the running fiber until qs_fiber_wake or the deadline, or until the ladder ends the
+ * wait; returns the result. The wait has been entered into what it waits in; when this fails by
+ * itself, also at once, the wait has been aborted.
+ */
+QS_MUST_CHECK int qs_fiber_wait(struct qs_fiber *self, struct qs_wait *wait, uint64_t deadline);
+
+/* Makes a waiting fiber ready with that result. The first result counts. */
+void qs_fiber_wake(struct qs_fiber *fiber, int result);
+
+/* What a wait of that nature would fail with at once: -ESHUTDOWN, -ECANCELED, or 0. */
+QS_MUST_CHECK int qs_fiber_check(const struct qs_fiber *self, enum qs_wait_nature nature);
+
+struct qs_deferred {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct qs_deferred_more {
+	struct qs_deferred_more *next;
+	struct qs_deferred items[QS_DEFERRED_INLINE * 4];
+};
+
+struct qs_fiber {
+	struct qs_task task;
+	struct qs_fiber_context context;
+	struct qs_fibers *fibers;
+	struct qs_wait *wait; /* what it waits for or was woken from; NULL while it runs */
+	struct qs_timer timer;
+	uint64_t deadline;         /* its own */
+	uint64_t shield;           /* until when it is shielded, 0: it is not */
+	struct list groups;        /* it owns */
+	struct qs_group_join last; /* killed, it waits for them */
+	int result;                /* of the wait, in the end of its function */
+	bool woken;                /* in the ready queue */
+	bool killed, over;
+	uint8_t pool;
+	unsigned deferred_count;
+	struct qs_deferred deferred[QS_DEFERRED_INLINE]; /* then in `more`, the latest first */
+	struct qs_deferred_more *more;
+	struct qs_task_terms terms; /* if they are its own */
+	qs_task_fn fn;
+	void *arg;
+};
+
+struct qs_fibers_options {
+	size_t stack_size; /* 0: QS_STACK_SIZE */
+	size_t keep;   /* so many free stacks keep their memory for ever; 0: QS_STACK_POOL_KEEP */
+	bool measure;  /* how deep stacks are; see stack_pool.h */
+	uint64_t seed; /* 0: ready fibers run in the order in which they became ready */
+	/* A stack without a guard page has overflowed: for last words, before the process aborts.
+	 */
+	void (*overflowed)(const char *name, void *arg);
+	void *arg;
+};
+
+/* Fibers that are ready, in a ring: whoever knows the order can ask for their memory ahead. */
+struct qs_ready {
+	struct qs_fiber **ring; /* a power of two, at least as many as there are fibers */
+	size_t room, head, count;
+};
+
+struct qs_fibers {
+	struct qs_context *context;
+	struct qs_fibers_options options;
+	struct qs_bells bells; /* for what other threads send */
+	struct qs_ready ready;
+	struct qs_job job;
+	struct qs_timer next_turn;
+	struct qs_timer trim; /* gives the memory of stacks back, some while after a peak */
+	struct qs_fiber *running;
+	struct qs_fiber_context loop;
+	struct list abandoned;
+	size_t count; /* of fibers, those that have ended and wait to be read included */
+	bool turning;
+	uint64_t random;
+	struct {
+		size_t stack_size;
+		struct qs_stack_pool *pool;
+	} pools[QS_STACK_POOLS];
+};
+
+/* Becomes context->fibers. -ENOMEM, -EINVAL (stack size), -EMFILE, -ENFILE. */
+QS_MUST_CHECK int qs_fibers_new(struct qs_context *context, const struct qs_fibers_options *options,
+        struct qs_fibers **ret_fibers);
+
+/* No fiber may live any more; abandoned ones are dropped. NULL is fine. */
+void qs_fibers_free(struct qs_fibers *fibers);
+
+/*
+ * The name of the fiber whose stack, or the guard below it, holds the address; NULL if none does.
+ * For a crash handler: async-signal-safe.
+ */
+const char *qs_fibers_name_at(const struct qs_fibers *fibers, const void *address);
+
+struct qs_fiber *qs_fiber_of(qs_task *task);
+
+/* --- between the files of fibers --- */
+
+/* Between its start and the qs_stack at the end of the stack; it begins with a line of the cache.
+ */
+#define QS_FIBER_ROOM                                                         \
+	((sizeof(struct qs_fiber) + sizeof(struct qs_stack) + 63) / 64 * 64 - \
+	        sizeof(struct qs_stack))
+
+extern const struct qs_task_kind qs_fiber_kind;
+extern const struct qs_task_terms qs_fiber_terms;
+
+void qs_fiber_run(void *fiber); /* on its own stack, from its beginning to its end */
+QS_MUST_CHECK int qs_fiber_init_timer(struct qs_fiber *fiber);
+const struct qs_stack *qs_fiber_stack(const struct qs_fiber *fiber);
+void qs_fiber_put_stack(struct qs_fiber *fiber);
+QS_MUST_CHECK int qs_fibers_open_pools(struct qs_fibers *fibers);
+void qs_fibers_close_pools(struct qs_fibers *fibers);
+
+void qs_fiber_interrupt(struct qs_fiber *fiber, int result); /* if it waits */
+void qs_fiber_make_ready(struct qs_fiber *fiber);
+bool qs_fiber_is_shielded(const struct qs_fiber *fiber);
+void qs_fiber_run_deferred(struct qs_fiber *fiber);
+void qs_fiber_leave_groups(struct qs_fiber *fiber);
+bool qs_fiber_kill_groups(struct qs_fiber *fiber); /* true: none is left */
+void qs_fiber_abandon_groups(struct qs_fiber *fiber);
+
+/* -ENOMEM. Then as many fibers as this can be ready. */
+QS_MUST_CHECK int qs_ready_reserve(struct qs_ready *ready, size_t count);
+
+#endif
