@@ -41,16 +41,15 @@ void qs_fiber_context_make(struct qs_fiber_context *context, void *base, size_t 
 
 void qs_fiber_context_switch(struct qs_fiber_context *from, struct qs_fiber_context *to)
 {
-#if QS_TOOLS_SWITCH
-	void *nowhere;
+	/* Nobody wants the stack pointer of one that ends: it goes where none is kept just now. */
+	void **place = from ? &from->stack_pointer : &to->stack_pointer;
 
+#if QS_TOOLS_SWITCH
 	tools_depart(from, to);
-	qs_fiber_context_swap(from ? &from->stack_pointer : &nowhere, to->stack_pointer);
+	qs_fiber_context_swap(place, to->stack_pointer);
 	tools_arrive(from);
 #else
-	/* An ending context has a stack pointer nobody wants: its own struct, or that of `to`,
-	 * takes it. */
-	qs_fiber_context_swap(from ? &from->stack_pointer : &to->stack_pointer, to->stack_pointer);
+	qs_fiber_context_swap(place, to->stack_pointer);
 #endif
 }
 

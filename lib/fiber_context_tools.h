@@ -90,7 +90,7 @@ TOOL void tools_arrive(struct qs_fiber_context *self)
 	const void *base;
 	size_t size;
 
-	__sanitizer_finish_switch_fiber(self->fake_stack, &base, &size);
+	__sanitizer_finish_switch_fiber(TAKE(self->fake_stack, NULL), &base, &size);
 	if (self->previous && !self->previous->base) {
 		self->previous->base = (void *)(uintptr_t)base;
 		self->previous->size = size;

@@ -200,8 +200,9 @@ END_TEST
 /* Each is written from end to end, so that any two that overlap would show. */
 START_TEST(no_stack_overlaps_another)
 {
-	enum { COUNT = 3000 };
+	enum { COUNT = 2000 };
 	struct qs_stack *stacks[COUNT];
+	size_t wrong = 0;
 
 	pool_with(&(struct qs_stack_pool_options){ .stack_size = 8192 });
 	for (size_t i = 0; i < COUNT; i++) {
@@ -211,10 +212,11 @@ START_TEST(no_stack_overlaps_another)
 	}
 	for (size_t i = 0; i < COUNT; i++) {
 		for (size_t *word = (size_t *)stacks[i]->base; word < (size_t *)stacks[i]; word++)
-			ck_assert_uint_eq(*word, i);
+			wrong += *word != i;
 		ck_assert(qs_stack_check(stacks[i]));
 		qs_stack_pool_put(pool, stacks[i]);
 	}
+	ck_assert_uint_eq(wrong, 0);
 }
 END_TEST
 
