@@ -29,7 +29,7 @@ static int open_pool(struct qs_fibers *fibers, size_t size, uint8_t *ret_pool)
 {
 	const struct qs_stack_pool_options options = {
 		.stack_size = size,
-		.keep = SIZE_MAX,
+		.keep = SIZE_MAX / 2,
 		.measure = fibers->options.measure,
 	};
 	uint8_t i = 0;
