@@ -6,6 +6,7 @@
 #ifndef QS_FIBER_CONTEXT_TOOLS_H
 #define QS_FIBER_CONTEXT_TOOLS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/fiber_context.h"
@@ -152,6 +153,16 @@ TOOL void tools_record_new(void *record, size_t size)
 #endif
 	(void)record;
 	(void)size;
+}
+
+/* Valgrind complains aloud about system calls that it does not know. */
+TOOL bool tools_know_few_calls(void)
+{
+#if QS_TOOLS_VALGRIND
+	return RUNNING_ON_VALGRIND;
+#else
+	return false;
+#endif
 }
 
 #endif

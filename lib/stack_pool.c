@@ -5,8 +5,7 @@
  * at its high end, where the first touch commits a page anyway. A slot is fresh until its first
  * use; then it is in use, warm (free, in a list through the records) or cold (free, its memory
  * given back, a bit in a map). Each chunk doubles what is reserved, so there are few of them, and
- * they never move: a signal handler can look through them. The odd number of pages per slot spreads
- * the tops of the stacks over the sets of the TLB.
+ * they never move: a signal handler can look through them.
  */
 #include "lib/stack_pool.h"
 
@@ -156,7 +155,7 @@ static void prepare(struct qs_stack_pool *pool, struct chunk *chunk)
 	char *slots = chunk->memory + chunk->fresh * pool->slot_size;
 
 	count = stack_guards_install(&pool->guards, slots, pool->slot_size, count);
-	stack_populate(slots, pool->slot_size, pool->guards.page, count);
+	stack_populate(&pool->guards, slots, pool->slot_size, count);
 	chunk->guarded += count;
 }
 

@@ -5,8 +5,9 @@
  * Below each stack lies a guard page, so that an overflow is a crash at a known address. Where the
  * kernel has MADV_GUARD_INSTALL (Linux 6.13) all are guarded. Elsewhere a guard costs two mappings
  * out of vm.max_map_count: a quarter of that number of stacks is guarded by mprotect, and those
- * beyond have a canary, which qs_stack_check looks at. Not thread-safe, except for
- * qs_stack_pool_find.
+ * beyond have a canary, which qs_stack_check looks at. A frame larger than a page
+ * can step over either, unless it was compiled with -fstack-clash-protection. Not thread-safe,
+ * except for qs_stack_pool_find.
  */
 #ifndef QS_STACK_POOL_H
 #define QS_STACK_POOL_H

@@ -52,7 +52,10 @@ static bool kernel_has_guards(size_t page)
 void stack_guards_init(struct stack_guards *guards, enum qs_stack_guard best, size_t page)
 {
 	*guards = (struct stack_guards){
-		.kind = best, .page = page, .mprotect_left = mprotect_quota()
+		.kind = best,
+		.page = page,
+		.mprotect_left = mprotect_quota(),
+		.no_lists = tools_know_few_calls(),
 	};
 	/* LeakSanitizer reads whole regions; it skips protected pages but cannot see the other
 	 * kind. */
@@ -60,26 +63,29 @@ void stack_guards_init(struct stack_guards *guards, enum qs_stack_guard best, si
 		guards->kind = QS_STACK_GUARD_MPROTECT;
 }
 
-/* Advises one page per slot; returns for how many slots it was done. */
-static size_t advise(char *pages, size_t slot_size, size_t page, size_t count, int advice)
+/* Advises one page per slot; returns for how many slots it was done. Refused once, never tried
+ * again. */
+static size_t advise(
+        struct stack_guards *guards, char *pages, size_t slot_size, size_t count, int advice)
 {
 	struct iovec ranges[STACK_BATCH];
 	long done;
 
+	if (count < 2 || guards->no_lists)
+		return 0;
 	for (size_t i = 0; i < count; i++)
-		ranges[i] = (struct iovec){ .iov_base = pages + i * slot_size, .iov_len = page };
+		ranges[i] = (struct iovec){ pages + i * slot_size, guards->page };
 	done = syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges, count, advice, 0);
-	return done < 0 ? 0 : (size_t)done / page;
+	guards->no_lists = done < 0;
+	return done < 0 ? 0 : (size_t)done / guards->page;
 }
 
 size_t stack_guards_install(
         struct stack_guards *guards, char *slots, size_t slot_size, size_t count)
 {
 	if (guards->kind == QS_STACK_GUARD_MADVISE) {
-		size_t done = 0;
+		size_t done = advise(guards, slots, slot_size, count, MADV_GUARD_INSTALL);
 
-		if (count > 1)
-			done = advise(slots, slot_size, guards->page, count, MADV_GUARD_INSTALL);
 		if (done == 0)
 			done = madvise(slots, guards->page, MADV_GUARD_INSTALL) == 0;
 		if (done > 0)
@@ -96,8 +102,8 @@ size_t stack_guards_install(
 	return 0;
 }
 
-void stack_populate(char *slots, size_t slot_size, size_t page, size_t count)
+void stack_populate(struct stack_guards *guards, char *slots, size_t slot_size, size_t count)
 {
-	if (count > 1)
-		(void)advise(slots + slot_size - page, slot_size, page, count, MADV_POPULATE_WRITE);
+	(void)advise(
+	        guards, slots + slot_size - guards->page, slot_size, count, MADV_POPULATE_WRITE);
 }

@@ -11,6 +11,7 @@
 struct stack_guards {
 	enum qs_stack_guard kind; /* the best that still works */
 	size_t page;
+	bool no_lists;        /* the kernel does not take advice about many ranges */
 	size_t mprotect_left; /* stacks that may be guarded before the mappings run short */
 };
 
@@ -25,6 +26,6 @@ size_t stack_guards_install(
 
 /* Commits the last pages of slots that are about to be used. It may do nothing: they are touched
  * then. */
-void stack_populate(char *slots, size_t slot_size, size_t page, size_t count);
+void stack_populate(struct stack_guards *guards, char *slots, size_t slot_size, size_t count);
 
 #endif

@@ -145,6 +145,43 @@ static void variable_arguments_work_on_a_fiber_stack(void)
 	free(stack);
 }
 
+/* Written through and through: a tool that thinks a dropped frame alive would complain of the next.
+ */
+static __attribute__((noinline)) void waits_deep(size_t self, int depth)
+{
+	volatile char room[300];
+
+	for (size_t i = 0; i < sizeof(room); i++)
+		room[i] = (char)depth;
+	if (depth > 0)
+		waits_deep(self, depth - 1);
+	else
+		qs_fiber_context_switch(&fibers[self], &thread);
+	CHECK(room[17] == (char)depth);
+}
+
+static void waits_for_ever(void *argument)
+{
+	for (int depth = 1;; depth += 7)
+		waits_deep((size_t)(uintptr_t)argument, depth % 40);
+}
+
+static void fibers_are_dropped_while_suspended(void)
+{
+	char *stack = new_stack();
+
+	for (size_t i = 0; i < 200; i++) {
+		size_t self = i % 2;
+
+		qs_fiber_context_make(&fibers[self], stack, STACK - 16 * self, waits_for_ever,
+		        (void *)(uintptr_t)self);
+		for (size_t turns = 0; turns <= i % 5; turns++)
+			qs_fiber_context_switch(&thread, &fibers[self]);
+		qs_fiber_context_done(&fibers[self]);
+	}
+	free(stack);
+}
+
 static void looks_back(void *argument)
 {
 	void *frames[50];
@@ -199,6 +236,7 @@ int main(void)
 	every_fiber_keeps_its_values(FIBERS);
 	variable_arguments_work_on_a_fiber_stack();
 	fibers_switch_among_themselves();
+	fibers_are_dropped_while_suspended();
 	a_backtrace_ends_at_the_bottom();
 	(void)puts("All contexts hold.");
 	return 0;
