@@ -11,9 +11,10 @@ trap 'rm -f "$found"' EXIT
 
 # One row a line, lowest first: a module includes its own row and those above it.
 rows='macro list heap clock utf8 eventfd post_queue fiber_context stack_pool
-loop stop words verdict shutdown_fsm supervise json_writer notify_message
+loop bell stop words verdict shutdown_fsm supervise json_writer notify_message
 ledger ground task group
-step thread process health
+step fiber thread process health
+mailbox semaphore event join
 coordinator guard report
 http notify
 runtime'
