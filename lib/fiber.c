@@ -239,6 +239,9 @@ static void fiber_cancel(struct qs_task *task)
 	if (fiber->wait && fiber->wait->nature != QS_WAIT_TO_THE_END &&
 	        !qs_fiber_is_shielded(fiber))
 		qs_fiber_interrupt(fiber, -ECANCELED);
+	/* Asked in the same turn, it has not heard of that yet. */
+	if (fiber->woken && !fiber->wait && fiber->result == -ESHUTDOWN)
+		fiber->result = -ECANCELED;
 }
 
 /* It is ended by the loop, unless it runs just now: then as soon as it waits. */
@@ -315,18 +318,31 @@ int qs_fibers_new(struct qs_context *context, const struct qs_fibers_options *op
 	return 0;
 }
 
+/* Another thread may still use the stack of one that waits for it: that stays for ever. */
+static bool drop_abandoned(struct qs_fibers *fibers)
+{
+	bool in_use = false;
+
+	list_for_each (node, &fibers->abandoned) {
+		struct qs_task *task = list_entry(node, struct qs_task, in_group);
+		const struct qs_fiber *fiber = qs_fiber_of(task);
+
+		list_remove(node);
+		if (fiber->wait && fiber->wait->hurry && !fiber->woken)
+			in_use = true;
+		else
+			fiber_ended(task, QS_VERDICT_ABANDONED, fibers);
+	}
+	return in_use;
+}
+
 void qs_fibers_free(struct qs_fibers *fibers)
 {
 	if (!fibers)
 		return;
-	list_for_each (node, &fibers->abandoned) {
-		struct qs_task *task = list_entry(node, struct qs_task, in_group);
-
-		list_remove(node);
-		fiber_ended(task, QS_VERDICT_ABANDONED, fibers);
-	}
+	bool stacks_in_use = drop_abandoned(fibers);
 	qs_bells_done(&fibers->bells);
-	qs_fibers_close_pools(fibers);
+	qs_fibers_close_pools(fibers, stacks_in_use);
 	qs_timer_done(&fibers->next_turn);
 	qs_job_cancel(&fibers->job);
 	free(fibers->ready.ring);

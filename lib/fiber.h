@@ -33,6 +33,11 @@ struct qs_wait {
 	enum qs_wait_nature nature;
 	/* Takes it out of what it waits in: it will not be woken from there any more. */
 	void (*abort)(struct qs_wait *wait);
+	/*
+	 * Not NULL: it cannot be taken out, because somebody uses the fiber's stack; it ends only
+	 * by qs_fiber_wake, also when the fiber is killed. Called in place of `abort`.
+	 */
+	void (*hurry)(struct qs_wait *wait, int result);
 	/* It was woken and is ended by force before it could hear of it. NULL: so be it. */
 	void (*undo)(struct qs_wait *wait);
 };
@@ -150,7 +155,7 @@ QS_MUST_CHECK int qs_fiber_init_timer(struct qs_fiber *fiber);
 const struct qs_stack *qs_fiber_stack(const struct qs_fiber *fiber);
 void qs_fiber_put_stack(struct qs_fiber *fiber);
 QS_MUST_CHECK int qs_fibers_open_pools(struct qs_fibers *fibers);
-void qs_fibers_close_pools(struct qs_fibers *fibers);
+void qs_fibers_close_pools(struct qs_fibers *fibers, bool stacks_in_use);
 
 void qs_fiber_interrupt(struct qs_fiber *fiber, int result); /* if it waits */
 void qs_fiber_make_ready(struct qs_fiber *fiber);

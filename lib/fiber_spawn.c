@@ -100,10 +100,10 @@ int qs_fibers_open_pools(struct qs_fibers *fibers)
 	return r < 0 ? r : open_pool(fibers, size ? round_size(size) : QS_STACK_SIZE, &first);
 }
 
-void qs_fibers_close_pools(struct qs_fibers *fibers)
+void qs_fibers_close_pools(struct qs_fibers *fibers, bool stacks_in_use)
 {
 	qs_timer_done(&fibers->trim);
-	for (size_t i = 0; i < QS_STACK_POOLS; i++)
+	for (size_t i = 0; i < QS_STACK_POOLS && !stacks_in_use; i++)
 		qs_stack_pool_free(fibers->pools[i].pool);
 }
 

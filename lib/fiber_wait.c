@@ -48,11 +48,13 @@ int qs_fiber_wait(struct qs_fiber *self, struct qs_wait *wait, uint64_t deadline
 	deadline = effective(self, wait->nature, deadline);
 	if (r == 0 && deadline != QS_FOREVER && deadline <= now_of(self))
 		r = -ETIMEDOUT;
-	if (r < 0) {
+	if (r < 0 && !wait->hurry) {
 		wait->abort(wait);
 		return r;
 	}
-	if (deadline != QS_FOREVER)
+	if (r < 0)
+		wait->hurry(wait, r);
+	else if (deadline != QS_FOREVER)
 		qs_timer_arm(&self->timer, deadline);
 	atomic_store_explicit(&record->waiting_on, wait->name, memory_order_relaxed);
 	self->wait = wait;
@@ -78,6 +80,10 @@ void qs_fiber_interrupt(struct qs_fiber *fiber, int result)
 
 	if (!wait || fiber->woken)
 		return;
+	if (wait->hurry) {
+		wait->hurry(wait, result);
+		return;
+	}
 	wait->abort(wait);
 	qs_fiber_wake(fiber, result);
 	/* There is nothing to be undone. */

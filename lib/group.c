@@ -102,15 +102,9 @@ static void cancel_rest(struct qs_group *group)
 	qs_group_cancel(group, QS_CAUSE_DEPENDENCY);
 }
 
-void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept)
+/* One task less lives in it and in those around it. */
+static void count_down(struct qs_group *group)
 {
-	list_remove(&task->in_group);
-	list_remove(&task->in_context);
-	if (kept)
-		list_append(&group->ended, &task->in_group);
-	group->context->task_count--;
-	if (group->cancels_rest && task->result.verdict == QS_VERDICT_FAILED)
-		cancel_rest(group);
 	for (struct qs_group *parent; group; group = parent) {
 		parent = group->parent;
 		group->live--;
@@ -121,6 +115,30 @@ void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept)
 			qs_group_sweep(group);
 		}
 	}
+}
+
+void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept)
+{
+	list_remove(&task->in_group);
+	list_remove(&task->in_context);
+	if (kept)
+		list_append(&group->ended, &task->in_group);
+	group->context->task_count--;
+	if (group->cancels_rest && task->result.verdict == QS_VERDICT_FAILED)
+		cancel_rest(group);
+	count_down(group);
+}
+
+void qs_group_transfer(struct qs_task *task, struct qs_group *to)
+{
+	struct qs_group *from = task->group;
+
+	list_remove(&task->in_group);
+	list_append(&to->tasks, &task->in_group);
+	task->group = to;
+	for (struct qs_group *group = to; group; group = group->parent)
+		group->live++;
+	count_down(from);
 }
 
 struct rung_order {

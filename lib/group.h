@@ -108,6 +108,8 @@ uint64_t qs_group_live_in_stages(const struct qs_group *group, unsigned stages);
 
 /* For task.c. `kept`: it has ended, and its result waits to be read. */
 void qs_group_add(struct qs_group *group, struct qs_task *task);
+/* Moves one that lives to another group of the same context. */
+void qs_group_transfer(struct qs_task *task, struct qs_group *to);
 void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept);
 
 /* Frees it if it was let go of and nothing is left in it; then those around it likewise. */

@@ -236,6 +236,15 @@ static void keep_watchdog(struct qs_guard *guard, uint64_t now)
 	eventfd_raise(guard->inbox_fd);
 }
 
+/* Threads stamp themselves with the coarse time, which the loop does not move while it waits. */
+static bool move_clock(struct qs_guard *guard)
+{
+	if (atomic_load(&guard->pulse->threads) <= 0)
+		return false;
+	(void)qs_clock_read(guard->clock);
+	return true;
+}
+
 /* Whether a turn is under way that has to be looked at again. */
 static bool watch_turn(struct qs_guard *guard)
 {
@@ -243,7 +252,7 @@ static bool watch_turn(struct qs_guard *guard)
 
 	if (began == 0) {
 		guard->stall_told = false;
-		return false;
+		return move_clock(guard);
 	}
 	uint64_t span = qs_time_sub(qs_clock_read(guard->clock), began);
 	if (span < STALL_AFTER) {

@@ -58,6 +58,12 @@ struct qs_loop {
  * The guard says that it sleeps and then looks whether a turn has begun; here a turn begins and
  * then it is looked whether the guard sleeps. In one order of all four, one of both sees the other.
  */
+static void wake_guard(struct qs_loop_pulse *pulse)
+{
+	if (atomic_load(&pulse->guard_sleeps) && atomic_exchange(&pulse->guard_sleeps, 0))
+		eventfd_raise(atomic_load(&pulse->guard_fd));
+}
+
 static void begin_turn(struct qs_loop *loop)
 {
 	struct qs_loop_pulse *pulse = &loop->pulse;
@@ -68,8 +74,7 @@ static void begin_turn(struct qs_loop *loop)
 	loop->now = qs_clock_read(loop->clock);
 	atomic_fetch_add_explicit(&pulse->turns, 1, memory_order_relaxed);
 	atomic_store(&pulse->turn_began, loop->now);
-	if (atomic_load(&pulse->guard_sleeps) && atomic_exchange(&pulse->guard_sleeps, 0))
-		eventfd_raise(atomic_load(&pulse->guard_fd));
+	wake_guard(pulse);
 }
 
 static bool timer_is_due(struct qs_loop *loop)
@@ -197,6 +202,12 @@ struct event_base *qs_loop_base(const struct qs_loop *loop)
 struct qs_loop_pulse *qs_loop_pulse(struct qs_loop *loop)
 {
 	return &loop->pulse;
+}
+
+void qs_loop_count_threads(struct qs_loop *loop, int change)
+{
+	atomic_fetch_add(&loop->pulse.threads, change);
+	wake_guard(&loop->pulse);
 }
 
 uint64_t qs_loop_hold(struct qs_loop *loop, uint64_t task_id)

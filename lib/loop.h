@@ -128,9 +128,13 @@ struct qs_loop_pulse {
 	_Atomic uint64_t holder;     /* id of the task on whose behalf the loop works, 0 for none */
 	_Atomic int guard_sleeps; /* the guard wants `guard_fd` written when the next turn begins */
 	_Atomic int guard_fd;     /* an eventfd, -1 for none */
+	_Atomic int threads; /* tasks that are threads: while there are any the guard looks in */
 };
 
 struct qs_loop_pulse *qs_loop_pulse(struct qs_loop *loop);
+
+/* A task that is a thread has begun (1) or is over (-1). */
+void qs_loop_count_threads(struct qs_loop *loop, int change);
 
 /* Says on whose behalf the loop works from now on; returns who it was before, to be put back. */
 uint64_t qs_loop_hold(struct qs_loop *loop, uint64_t task_id);

@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/fiber.h"
 #include "lib/macro.h"
 #include "lib/notify.h"
 #include "lib/runtime.h"
 #include "lib/step.h"
+#include "lib/thread.h"
 
 #define DEFAULT_DEADLINE     (20 * QS_SEC)
 #define DEFAULT_CANCEL_GRACE (2 * QS_SEC)
@@ -149,6 +151,8 @@ static int set_up_core(qs_runtime *runtime)
 		return r;
 	qs_context_init(&runtime->context, runtime->loop, runtime->ground->ledger);
 	runtime->context.ground = runtime->ground;
+	runtime->context.unread = qs_runtime_tell_failure;
+	runtime->context.unread_arg = runtime;
 	qs_group_init(&runtime->root, &runtime->context, NULL);
 	return qs_coordinator_init(&runtime->coordinator, &runtime->root, &plan, &hooks);
 }
@@ -169,7 +173,22 @@ static int set_up_kinds(qs_runtime *runtime)
 {
 	const struct qs_runtime_options *options = &runtime->options;
 
-	return qs_steps_new(&runtime->context, options->seed, &runtime->context.steps);
+	const struct qs_threads_options threads = { .limit = options->thread_limit,
+		.wake_signal = options->wake_signal };
+	const struct qs_fibers_options fibers = {
+		.stack_size = options->stack_size,
+		.seed = options->seed,
+		.overflowed = qs_runtime_overflowed,
+		.arg = runtime,
+	};
+
+	int r = qs_steps_new(&runtime->context, options->seed, &runtime->context.steps);
+	if (r < 0)
+		return r;
+	r = qs_threads_new(&runtime->context, &threads, &runtime->context.threads);
+	if (r < 0)
+		return r;
+	return qs_fibers_new(&runtime->context, &fibers, &runtime->context.fibers);
 }
 
 static int set_up_report(qs_runtime *runtime, const char *directory)
@@ -272,7 +291,7 @@ static void kill_the_rest(qs_runtime *runtime)
 {
 	struct qs_timer patience;
 
-	if (runtime->root.live == 0)
+	if (runtime->context.task_count == 0)
 		return;
 	qs_group_close(&runtime->root);
 	qs_group_kill(&runtime->root, QS_CAUSE_SHUTDOWN);
@@ -280,9 +299,11 @@ static void kill_the_rest(qs_runtime *runtime)
 		return;
 	qs_timer_arm(&patience,
 	        qs_time_add(qs_loop_now(runtime->loop), runtime->options.plan.kill_grace));
-	while (runtime->root.live > 0 && qs_timer_armed(&patience))
+	while (runtime->context.task_count > 0 && qs_timer_armed(&patience))
 		(void)qs_loop_turn(runtime->loop, true);
 	qs_timer_done(&patience);
+	/* Threads may still stamp their records. */
+	qs_ledger_retain(runtime->ground->ledger);
 	qs_group_abandon(&runtime->root);
 }
 
@@ -314,14 +335,17 @@ void qs_runtime_free(qs_runtime *runtime)
 	}
 	qs_guard_stop(runtime->guard);
 	restore_signals(runtime);
+	/* What waits there to be read goes with its kind. */
+	if (runtime->loop)
+		qs_group_done(&runtime->root);
+	qs_fibers_free(runtime->context.fibers);
+	qs_threads_free(runtime->context.threads);
 	qs_steps_free(runtime->context.steps);
 	closep(&runtime->report_fd);
 	qs_watch_stop(&runtime->stop_wake);
 	qs_coordinator_done(&runtime->coordinator);
-	if (runtime->loop) {
-		qs_group_done(&runtime->root);
+	if (runtime->loop)
 		qs_context_done(&runtime->context);
-	}
 	qs_loop_free(runtime->loop);
 	qs_ground_unref(runtime->ground);
 	free(runtime);
@@ -361,6 +385,8 @@ int qs_run(qs_runtime *runtime)
 		return r;
 	if (runtime->over)
 		qs_runtime_conclude(runtime);
+	else if (runtime->context.task_count > 0)
+		qs_runtime_leave_behind(runtime);
 	return runtime->status;
 }
 

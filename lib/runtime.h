@@ -51,6 +51,12 @@ void qs_runtime_tell_ready(qs_runtime *runtime);
 /* The shutdown is over: writes the report, says what was left, and keeps the exit status. */
 void qs_runtime_conclude(qs_runtime *runtime);
 
+/* Nothing lives but calls that nobody waits for: they are abandoned. */
+void qs_runtime_leave_behind(qs_runtime *runtime);
+
+void qs_runtime_tell_failure(const struct qs_failure *failure, void *arg); /* nobody will read it */
+void qs_runtime_overflowed(const char *name, void *arg);                   /* a fiber's stack */
+
 /* Hooks of the guard, in its thread; `arg` is the runtime. */
 void qs_runtime_alive(void *arg);
 void qs_runtime_stalled(uint64_t holder, uint64_t span, void *arg);

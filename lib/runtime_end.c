@@ -133,6 +133,30 @@ void qs_runtime_conclude(qs_runtime *runtime)
 	runtime->concluded = true;
 }
 
+/* Their records are kept: their threads may still stamp them. */
+void qs_runtime_leave_behind(qs_runtime *runtime)
+{
+	qs_ledger_retain(runtime->ground->ledger);
+	qs_runtime_log(runtime, QS_LOG_ERROR, "%zu calls have not come back and are abandoned",
+	        runtime->context.task_count);
+	qs_group_abandon(&runtime->root);
+	runtime->status = 151;
+}
+
+void qs_runtime_tell_failure(const struct qs_failure *failure, void *arg)
+{
+	char text[128];
+
+	qs_outcome_describe(failure->result.outcome, text, sizeof(text));
+	qs_runtime_log(arg, QS_LOG_ERROR, "task %" PRIu64 " (%s) failed: %s", failure->id,
+	        failure->name, text);
+}
+
+void qs_runtime_overflowed(const char *name, void *arg)
+{
+	qs_runtime_log(arg, QS_LOG_ERROR, "fiber %s: stack overflow", name);
+}
+
 /* --- in the guard's thread --- */
 
 void qs_runtime_alive(void *arg)

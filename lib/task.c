@@ -164,7 +164,7 @@ int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct q
 {
 	struct qs_context *context = group->context;
 
-	if (qs_group_is_closed(group))
+	if (!setup->part && qs_group_is_closed(group))
 		return -ESHUTDOWN;
 	*task = (struct qs_task){
 		.kind = kind,
@@ -324,11 +324,11 @@ static bool stop_is_new(const struct qs_context *context)
 
 bool qs_stopping(struct qs_task *task)
 {
-	struct qs_record *record = task->record;
-	const struct qs_context *context = task->group->context;
-
+	/* In a thread that was abandoned the group and all else of the loop's may be gone. */
 	if (task->kind->stopping)
 		return task->kind->stopping(task);
+	struct qs_record *record = task->record;
+	const struct qs_context *context = task->group->context;
 	if (!record)
 		return true;
 	atomic_store_explicit(

@@ -62,6 +62,7 @@ struct qs_task_setup {
 	/* Somebody has its handle: once it has ended it waits for qs_task_result, a join or
 	 * qs_task_forget, and only then `ended` is called. */
 	bool joinable;
+	bool part; /* of a task that lives in the group: it may enter one that is closed */
 };
 
 /* A hundred thousand of them may live: each word counts. */
