@@ -19,9 +19,11 @@
 
 #include "lib/eventfd.h"
 #include "lib/guard.h"
+#include "lib/trace.h"
 
 #define LOOK_EVERY   (10 * QS_MSEC)
 #define STALL_AFTER  QS_SEC
+#define TRACE_LOOKS  10 /* a thread that cannot be interrupted for so long has no trace */
 #define LEAVE_MARGIN (5 * QS_MSEC) /* what a loop that does turn needs to leave by itself */
 #define INBOX_SIZE   16
 #define THREAD_STACK (256 * 1024)
@@ -32,6 +34,13 @@ struct letter {
 	enum letter_kind kind;
 	int signo;
 	struct qs_stop_reason reason;
+};
+
+/* What is known of the present turn. */
+enum stall {
+	STALL_NONE,
+	STALL_TRACED, /* it lasts too long; the loop's thread was asked where it is */
+	STALL_TOLD,
 };
 
 struct qs_guard {
@@ -53,7 +62,9 @@ struct qs_guard {
 	struct shutdown_fsm shadow; /* sees the requests and the time, and no task ever ending */
 
 	uint64_t ping_at; /* guard thread only: the next ping, QS_FOREVER for none */
-	bool stall_told;
+	enum stall stall;
+	unsigned trace_looks; /* how often it has been looked for the trace */
+	struct qs_trace trace;
 };
 
 static void fill_guard_signals(sigset_t *set)
@@ -245,23 +256,48 @@ static bool move_clock(struct qs_guard *guard)
 	return true;
 }
 
+static void tell_stall(struct qs_guard *guard, uint64_t span)
+{
+	const struct qs_guard_options *options = &guard->options;
+	size_t lines = qs_trace_lines(&guard->trace);
+	char line[QS_TRACE_LINE];
+
+	if (options->stalled)
+		options->stalled(atomic_load(&guard->pulse->holder), span, options->arg);
+	for (size_t i = 0; options->traced && i < lines; i++)
+		options->traced(qs_trace_line(&guard->trace, i, line), options->arg);
+}
+
+/* The trace is not waited for: the hard deadline may be near. It is there at one of the next looks.
+ */
+static void report_stall(struct qs_guard *guard, uint64_t span)
+{
+	if (guard->stall == STALL_NONE) {
+		guard->stall = STALL_TRACED;
+		guard->trace_looks = 0;
+		qs_trace_ask(&guard->trace);
+	} else if (guard->stall == STALL_TRACED) {
+		if (qs_trace_lines(&guard->trace) == 0 && ++guard->trace_looks < TRACE_LOOKS)
+			return;
+		guard->stall = STALL_TOLD;
+		tell_stall(guard, span);
+	}
+}
+
 /* Whether a turn is under way that has to be looked at again. */
 static bool watch_turn(struct qs_guard *guard)
 {
 	uint64_t began = atomic_load(&guard->pulse->turn_began);
 
 	if (began == 0) {
-		guard->stall_told = false;
+		guard->stall = STALL_NONE;
 		return move_clock(guard);
 	}
 	uint64_t span = qs_time_sub(qs_clock_read(guard->clock), began);
-	if (span < STALL_AFTER) {
-		guard->stall_told = false;
-	} else if (!guard->stall_told && guard->options.stalled) {
-		guard->stall_told = true;
-		guard->options.stalled(
-		        atomic_load(&guard->pulse->holder), span, guard->options.arg);
-	}
+	if (span < STALL_AFTER)
+		guard->stall = STALL_NONE;
+	else
+		report_stall(guard, span);
 	return true;
 }
 
@@ -372,12 +408,15 @@ int qs_guard_start(const struct qs_guard_options *options, struct qs_guard **ret
 	pthread_mutex_init(&guard->lock, NULL);
 	fsm_init(&guard->shadow, &options->plan);
 
-	int r = open_descriptors(guard);
+	int r = qs_trace_init(&guard->trace);
 	if (r < 0)
 		goto fail;
+	r = open_descriptors(guard);
+	if (r < 0)
+		goto fail_trace;
 	r = qs_watch_start(options->loop, &guard->inbox_watch, guard->inbox_fd, QS_READ);
 	if (r < 0)
-		goto fail;
+		goto fail_trace;
 	atomic_store(&guard->pulse->guard_fd, guard->wake_fd);
 	r = start_thread(guard);
 	if (r < 0)
@@ -388,6 +427,8 @@ int qs_guard_start(const struct qs_guard_options *options, struct qs_guard **ret
 fail_watch:
 	atomic_store(&guard->pulse->guard_fd, -1);
 	qs_watch_stop(&guard->inbox_watch);
+fail_trace:
+	qs_trace_done(&guard->trace);
 fail:
 	close_descriptors(guard);
 	pthread_mutex_destroy(&guard->lock);
@@ -405,6 +446,7 @@ void qs_guard_stop(struct qs_guard *guard)
 	atomic_store(&guard->pulse->guard_fd, -1);
 	atomic_store(&guard->pulse->guard_sleeps, 0);
 	qs_watch_stop(&guard->inbox_watch);
+	qs_trace_done(&guard->trace);
 	close_descriptors(guard);
 	pthread_mutex_destroy(&guard->lock);
 	free(guard);

@@ -32,6 +32,8 @@ struct qs_guard_options {
 	void (*alive)(void *arg); /* the loop turns */
 	void (*stalled)(
 	        uint64_t holder, uint64_t span, void *arg); /* once a stall, after a second */
+	/* A line of the stuck loop's backtrace, after `stalled`; may be NULL. */
+	void (*traced)(const char *line, void *arg);
 	int (*last_words)(
 	        void *arg); /* the hard deadline is over; returns the exit status for _exit */
 	void *arg;
@@ -40,7 +42,7 @@ struct qs_guard_options {
 /* Blocks these signals in the calling thread; call it before any other thread is made. */
 QS_MUST_CHECK int qs_guard_block_signals(void);
 
-/* -ENOMEM, -EMFILE, -EAGAIN. */
+/* By the loop's thread. -ENOMEM, -EMFILE, -EAGAIN. */
 QS_MUST_CHECK int qs_guard_start(
         const struct qs_guard_options *options, struct qs_guard **ret_guard);
 

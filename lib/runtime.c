@@ -232,6 +232,7 @@ static int set_up_guard(qs_runtime *runtime)
 		.signalled = signalled,
 		.alive = qs_runtime_alive,
 		.stalled = qs_runtime_stalled,
+		.traced = qs_runtime_traced,
 		.last_words = qs_runtime_last_words,
 		.arg = runtime,
 	};
@@ -252,7 +253,9 @@ static int set_up(qs_runtime *runtime, const char *directory)
 	r = set_up_kinds(runtime);
 	if (r < 0)
 		return r;
-	return set_up_guard(runtime);
+	if (!runtime->options.keep_signals)
+		r = qs_fault_enter(&runtime->fault);
+	return r < 0 ? r : set_up_guard(runtime);
 }
 
 int qs_runtime_new_with(const struct qs_runtime_options *options, qs_runtime **ret_runtime)
@@ -264,6 +267,9 @@ int qs_runtime_new_with(const struct qs_runtime_options *options, qs_runtime **r
 	runtime->options = *options;
 	runtime->options.report_directory = NULL;
 	runtime->report_fd = -1;
+	runtime->fault = (struct qs_fault_scope){
+		.name_at = qs_runtime_name_at, .told = qs_runtime_crashed, .arg = runtime
+	};
 	fill_in_defaults(&runtime->options);
 	int r = set_up(runtime, options->report_directory);
 	if (r < 0) {
@@ -335,6 +341,7 @@ void qs_runtime_free(qs_runtime *runtime)
 	}
 	qs_guard_stop(runtime->guard);
 	restore_signals(runtime);
+	qs_fault_leave(&runtime->fault);
 	/* What waits there to be read goes with its kind. */
 	if (runtime->loop)
 		qs_group_done(&runtime->root);

@@ -12,6 +12,7 @@
 #include <quiesce/runtime.h>
 
 #include "lib/coordinator.h"
+#include "lib/fault.h"
 #include "lib/ground.h"
 #include "lib/group.h"
 #include "lib/guard.h"
@@ -34,6 +35,8 @@ struct qs_runtime {
 	bool concluded; /* ... and what follows is done: the status is known */
 	int status;
 
+	struct qs_fault_scope fault;
+
 	struct qs_report report;
 	int report_fd;               /* the directory, -1 for none */
 	_Atomic bool report_claimed; /* by the loop or by the guard: one of them writes it */
@@ -55,11 +58,14 @@ void qs_runtime_conclude(qs_runtime *runtime);
 void qs_runtime_leave_behind(qs_runtime *runtime);
 
 void qs_runtime_tell_failure(const struct qs_failure *failure, void *arg); /* nobody will read it */
-void qs_runtime_overflowed(const char *name, void *arg);                   /* a fiber's stack */
+const char *qs_runtime_name_at(const void *address, void *arg); /* the fiber whose stack it is */
+void qs_runtime_crashed(const char *text, void *arg);
+void qs_runtime_overflowed(const char *name, void *arg); /* a fiber's stack */
 
 /* Hooks of the guard, in its thread; `arg` is the runtime. */
 void qs_runtime_alive(void *arg);
 void qs_runtime_stalled(uint64_t holder, uint64_t span, void *arg);
+void qs_runtime_traced(const char *line, void *arg);
 int qs_runtime_last_words(void *arg);
 
 #endif

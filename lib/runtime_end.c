@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/fiber.h"
 #include "lib/notify.h"
 #include "lib/runtime.h"
 
@@ -152,9 +153,32 @@ void qs_runtime_tell_failure(const struct qs_failure *failure, void *arg)
 	        failure->name, text);
 }
 
+/* --- crashes --- */
+
+const char *qs_runtime_name_at(const void *address, void *arg)
+{
+	const qs_runtime *runtime = arg;
+
+	return runtime->context.fibers ? qs_fibers_name_at(runtime->context.fibers, address) : NULL;
+}
+
+/* The process is about to end, and this is the only way for anybody to know why. */
+void qs_runtime_crashed(const char *text, void *arg)
+{
+	const struct qs_runtime_hooks *hooks = &((const qs_runtime *)arg)->options.hooks;
+
+	if (hooks->log)
+		hooks->log(QS_LOG_ERROR, text, hooks->arg);
+	else
+		dprintf(STDERR_FILENO, "%s\n", text);
+}
+
 void qs_runtime_overflowed(const char *name, void *arg)
 {
-	qs_runtime_log(arg, QS_LOG_ERROR, "fiber %s: stack overflow", name);
+	char text[128];
+
+	snprintf(text, sizeof(text), "fiber %s: stack overflow", name);
+	qs_runtime_crashed(text, arg);
 }
 
 /* --- in the guard's thread --- */
@@ -195,6 +219,11 @@ void qs_runtime_stalled(uint64_t holder, uint64_t span, void *arg)
 		qs_runtime_log(runtime, QS_LOG_ERROR,
 		        "the loop has been stuck for %" PRIu64 " ms in task %" PRIu64 " (%s)",
 		        span / QS_MSEC, holder, name);
+}
+
+void qs_runtime_traced(const char *line, void *arg)
+{
+	qs_runtime_log(arg, QS_LOG_ERROR, "stuck at %s", line);
 }
 
 int qs_runtime_last_words(void *arg)

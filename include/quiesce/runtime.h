@@ -47,8 +47,8 @@ struct qs_runtime_hooks {
 struct qs_runtime_options {
 	struct qs_shutdown_plan plan;
 	struct qs_runtime_hooks hooks;
-	bool keep_signals;            /* TERM, INT, HUP, USR1, USR2 stay with the host program */
-	bool keep_quiet;              /* the service manager is told nothing by this runtime */
+	bool keep_signals; /* TERM, INT, HUP, USR1, USR2 and SEGV stay with the host program */
+	bool keep_quiet;   /* the service manager is told nothing by this runtime */
 	const char *report_directory; /* of last-shutdown.json; NULL: none is written */
 	uint64_t watchdog;            /* ns between pings at most; 0: as the service manager asks */
 	size_t stack_size;            /* of fibers; 0: 64 KiB */

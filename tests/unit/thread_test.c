@@ -508,7 +508,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("thread");
-	TCase *tcase = tcase_create("thread");
+	TCase *tcase = tcase_create("thread"), *children = tcase_create("children");
 	SRunner *runner;
 	int failed;
 
@@ -522,7 +522,8 @@ int main(void)
 	tcase_add_test(tcase, the_wake_up_is_repeated_until_it_has_ended);
 	tcase_add_test(tcase, a_thread_that_polls_lags_by_no_more_than_the_clock_of_the_guard);
 	tcase_add_test(tcase, a_thousand_waiting_threads_are_awake_at_once);
-	tcase_add_loop_test(tcase, one_that_never_ends_is_abandoned_and_told_of, 0, 2);
+	/* Without the fixture: a process with threads is not to be forked. */
+	tcase_add_loop_test(children, one_that_never_ends_is_abandoned_and_told_of, 0, 2);
 	tcase_add_test(tcase, a_call_gives_the_fiber_what_the_function_returned);
 	tcase_add_test(tcase, at_the_deadline_a_call_is_cancelled_and_waited_for);
 	tcase_add_test(tcase, an_abandonable_call_is_left_behind_and_its_argument_discarded);
@@ -533,6 +534,7 @@ int main(void)
 	tcase_add_test(tcase, a_call_that_waits_for_a_worker_is_cancelled_unbegun);
 	tcase_add_test(tcase, in_a_simulation_a_call_runs_where_it_is_and_threads_are_refused);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, children);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
