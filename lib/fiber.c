@@ -34,12 +34,12 @@ int qs_ready_reserve(struct qs_ready *ready, size_t count)
 		return 0;
 	while (room < count)
 		room *= 2;
-	ring = malloc(room * sizeof(struct qs_fiber *));
+	ring = qs_malloc(room * sizeof(struct qs_fiber *));
 	if (!ring)
 		return -ENOMEM;
 	for (size_t i = 0; i < ready->count; i++)
 		ring[i] = ready->ring[(ready->head + i) & (ready->room - 1)];
-	free(ready->ring);
+	qs_free(ready->ring);
 	*ready = (struct qs_ready){ .ring = ring, .room = room, .count = ready->count };
 	return 0;
 }
@@ -169,8 +169,10 @@ static void resume(struct qs_fiber *fiber)
 	if (fiber->over)
 		end(fiber,
 		        (struct qs_outcome){ .type = QS_OUTCOME_RETURN, .value = fiber->result });
-	else if (fiber->killed)
+	else if (fiber->killed && fiber->wait)
 		qs_fiber_interrupt(fiber, -ECANCELED);
+	else if (fiber->killed)
+		qs_fiber_make_ready(fiber);
 }
 
 static void run_ready(struct qs_fibers *fibers)
@@ -294,7 +296,7 @@ const struct qs_task_kind qs_fiber_kind = {
 int qs_fibers_new(struct qs_context *context, const struct qs_fibers_options *options,
         struct qs_fibers **ret_fibers)
 {
-	struct qs_fibers *fibers = calloc(1, sizeof(*fibers));
+	struct qs_fibers *fibers = qs_calloc(1, sizeof(*fibers));
 	int r;
 
 	if (!fibers)
@@ -345,10 +347,10 @@ void qs_fibers_free(struct qs_fibers *fibers)
 	qs_fibers_close_pools(fibers, stacks_in_use);
 	qs_timer_done(&fibers->next_turn);
 	qs_job_cancel(&fibers->job);
-	free(fibers->ready.ring);
+	qs_free(fibers->ready.ring);
 	if (fibers->context->fibers == fibers)
 		fibers->context->fibers = NULL;
-	free(fibers);
+	qs_free(fibers);
 }
 
 const struct qs_task_terms qs_fiber_terms = {

@@ -52,8 +52,11 @@ QS_MUST_CHECK int qs_fiber_wait(struct qs_fiber *self, struct qs_wait *wait, uin
 /* Makes a waiting fiber ready with that result. The first result counts. */
 void qs_fiber_wake(struct qs_fiber *fiber, int result);
 
-/* What a wait of that nature would fail with at once: -ESHUTDOWN, -ECANCELED, or 0. */
-QS_MUST_CHECK int qs_fiber_check(const struct qs_fiber *self, enum qs_wait_nature nature);
+/*
+ * What a wait of that nature would fail with at once: -ESHUTDOWN, -ECANCELED, or 0. Does not return
+ * if the fiber was killed while it ran: nothing may have been entered into anything before.
+ */
+QS_MUST_CHECK int qs_fiber_check(struct qs_fiber *self, enum qs_wait_nature nature);
 
 struct qs_deferred {
 	void (*fn)(void *arg);

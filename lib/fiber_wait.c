@@ -17,13 +17,16 @@ bool qs_fiber_is_shielded(const struct qs_fiber *fiber)
 	return fiber->shield != 0 && fiber->shield > now_of(fiber);
 }
 
-int qs_fiber_check(const struct qs_fiber *self, enum qs_wait_nature nature)
+int qs_fiber_check(struct qs_fiber *self, enum qs_wait_nature nature)
 {
 	enum qs_rung rung = qs_task_rung(&self->task);
 
 	/* A clean-up that runs on the loop, because its fiber is gone, cannot wait. */
 	if (self != self->fibers->running)
 		return -ECANCELED;
+	/* Killed while it ran: this is the first moment at which that can be done. */
+	if (self->killed)
+		qs_fiber_context_switch(&self->context, &self->fibers->loop);
 	if (rung == QS_RUNG_NONE || nature == QS_WAIT_TO_THE_END || qs_fiber_is_shielded(self))
 		return 0;
 	if (rung >= QS_RUNG_CANCEL)
@@ -43,8 +46,13 @@ static uint64_t effective(
 int qs_fiber_wait(struct qs_fiber *self, struct qs_wait *wait, uint64_t deadline)
 {
 	struct qs_record *record = self->task.record;
-	int r = qs_fiber_check(self, wait->nature);
+	bool is_last = self->killed && self == self->fibers->running;
+	int r = 0;
 
+	if (is_last && !wait->hurry)
+		wait->abort(wait);
+	if (!is_last || !wait->hurry)
+		r = qs_fiber_check(self, wait->nature);
 	deadline = effective(self, wait->nature, deadline);
 	if (r == 0 && deadline != QS_FOREVER && deadline <= now_of(self))
 		r = -ETIMEDOUT;

@@ -106,4 +106,27 @@ static inline struct qs_result world_result(qs_task *task)
 	return result;
 }
 
+/* --- notes of what happens, one after the other --- */
+
+static char order[256];
+
+static inline void note(const char *what)
+{
+	ck_assert_uint_lt(strlen(order) + strlen(what), sizeof(order));
+	strcat(order, what);
+}
+
+static inline void note_arg(void *arg)
+{
+	note(arg);
+}
+
+static char letters[26][2];
+
+static inline void *letter(char which)
+{
+	letters[which - 'a'][0] = which;
+	return letters[which - 'a'];
+}
+
 #endif
