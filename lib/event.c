@@ -2,8 +2,8 @@
 #include <quiesce/event.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/fiber.h"
 
 struct qs_event {
@@ -24,7 +24,7 @@ static void give_up(struct qs_wait *wait)
 
 int qs_event_new(qs_event **ret_event)
 {
-	struct qs_event *event = malloc(sizeof(*event));
+	struct qs_event *event = qs_malloc(sizeof(*event));
 
 	if (!event)
 		return -ENOMEM;
@@ -36,7 +36,7 @@ int qs_event_new(qs_event **ret_event)
 
 void qs_event_free(qs_event *event)
 {
-	free(event);
+	qs_free(event);
 }
 
 void qs_event_set(qs_event *event)

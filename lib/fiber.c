@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/supervise.h"
 
 /* Beyond those that were ready at the start, so many go on in the same turn. */

@@ -4,8 +4,8 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/fiber.h"
 
 #define MORE_ITEMS (QS_DEFERRED_INLINE * 4)
@@ -18,7 +18,7 @@ int qs_defer(qs_task *self, void (*fn)(void *arg), void *arg)
 
 	if (fiber->deferred_count >= QS_DEFERRED_INLINE) {
 		if (beyond % MORE_ITEMS == 0) {
-			struct qs_deferred_more *more = malloc(sizeof(*more));
+			struct qs_deferred_more *more = qs_malloc(sizeof(*more));
 
 			if (!more)
 				return -ENOMEM;
@@ -45,7 +45,7 @@ static struct qs_deferred take_latest(struct qs_fiber *fiber)
 		struct qs_deferred_more *empty = fiber->more;
 
 		fiber->more = empty->next;
-		free(empty);
+		qs_free(empty);
 	}
 	return item;
 }

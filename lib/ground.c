@@ -2,11 +2,12 @@
 #include "lib/ground.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "lib/alloc.h"
 
 int qs_ground_new(struct qs_ground **ret_ground)
 {
-	struct qs_ground *ground = calloc(1, sizeof(*ground));
+	struct qs_ground *ground = qs_calloc(1, sizeof(*ground));
 
 	if (!ground)
 		return -ENOMEM;
@@ -34,5 +35,5 @@ void qs_ground_unref(struct qs_ground *ground)
 		return;
 	qs_stop_free(ground->stop);
 	qs_ledger_free(ground->ledger);
-	free(ground);
+	qs_free(ground);
 }

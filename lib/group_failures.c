@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/group.h"
 
 struct unread {
@@ -26,7 +27,7 @@ static void drop(struct qs_group *group, struct unread *unread)
 {
 	list_remove(&unread->node);
 	group->failure_count--;
-	free(unread);
+	qs_free(unread);
 }
 
 /* Also when there is no memory to keep it. */
@@ -36,7 +37,7 @@ void qs_group_note_failure(
 	struct unread *unread = NULL;
 
 	if (claimant || group->on_heap)
-		unread = malloc(sizeof(*unread));
+		unread = qs_malloc(sizeof(*unread));
 	if (!unread) {
 		report(group, failure);
 		return;

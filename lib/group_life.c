@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/group.h"
 #include "lib/utf8.h"
 
@@ -27,7 +28,7 @@ int qs_group_new(struct qs_group *parent, const struct qs_group_options *options
 		options = &defaults;
 	if (qs_group_is_closed(parent))
 		return -ESHUTDOWN;
-	group = malloc(sizeof(*group));
+	group = qs_malloc(sizeof(*group));
 	if (!group)
 		return -ENOMEM;
 	qs_group_init(group, context, parent);
@@ -64,7 +65,7 @@ void qs_group_sweep(struct qs_group *group)
 		struct qs_group *parent = group->parent;
 
 		qs_group_done(group);
-		free(group);
+		qs_free(group);
 		group = parent;
 	}
 }

@@ -8,7 +8,8 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
+
+#include "lib/alloc.h"
 
 #define ARITY            4U
 #define INITIAL_CAPACITY 16U
@@ -95,7 +96,7 @@ void heap_done(struct heap *heap)
 	for (size_t i = 0; i < heap->used; i++)
 		if (heap->entries[i].node)
 			heap->entries[i].node->index = HEAP_NOT_IN;
-	free(heap->entries);
+	qs_free(heap->entries);
 	*heap = (struct heap){ 0 };
 }
 
@@ -110,7 +111,7 @@ int heap_reserve(struct heap *heap, size_t count)
 		return -ENOMEM;
 	while (capacity < count)
 		capacity = capacity > SIZE_MAX / 2 ? count : capacity * 2;
-	entries = reallocarray(heap->entries, capacity, sizeof(*entries));
+	entries = qs_reallocarray(heap->entries, capacity, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
 	heap->entries = entries;

@@ -1,7 +1,7 @@
 /* Waits for the ends of tasks and groups. All of them are in flight: who is waited for ends too. */
 #include <errno.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/fiber.h"
 
 /* --- one --- */
@@ -91,7 +91,7 @@ static void end_race(struct first_join *race, const struct runner *winner)
 		if (runner->task && runner != winner)
 			qs_task_remove_join(runner->task, &runner->join);
 	}
-	free(TAKE(race->runners, NULL));
+	qs_free(TAKE(race->runners, NULL));
 }
 
 static void give_up_race(struct qs_wait *wait)
@@ -129,7 +129,7 @@ static int find_ended(qs_task **tasks, unsigned count, struct qs_result *ret_res
 
 static int start_race(struct first_join *race, qs_task **tasks, unsigned count)
 {
-	race->runners = calloc(count, sizeof(*race->runners));
+	race->runners = qs_calloc(count, sizeof(*race->runners));
 	if (!race->runners)
 		return -ENOMEM;
 	race->count = count;

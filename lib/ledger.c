@@ -14,9 +14,9 @@
 #include "lib/ledger.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/utf8.h"
 
 #define FIRST_CHUNK_BITS 6
@@ -55,7 +55,7 @@ static uint64_t chunk_start(unsigned chunk)
 
 int qs_ledger_new(struct qs_ledger **ret_ledger)
 {
-	struct qs_ledger *ledger = calloc(1, sizeof(*ledger));
+	struct qs_ledger *ledger = qs_calloc(1, sizeof(*ledger));
 
 	if (!ledger)
 		return -ENOMEM;
@@ -69,12 +69,12 @@ void qs_ledger_free(struct qs_ledger *ledger)
 		return;
 	for (struct qs_owner *owner = ledger->first_owner, *next; owner; owner = next) {
 		next = owner->next;
-		free(owner->endings);
-		free(owner);
+		qs_free(owner->endings);
+		qs_free(owner);
 	}
 	for (unsigned i = 0; i < CHUNK_COUNT; i++)
-		free(ledger->chunks[i]);
-	free(ledger);
+		qs_free(ledger->chunks[i]);
+	qs_free(ledger);
 }
 
 static struct qs_owner *find_owner(const struct qs_ledger *ledger, const char *name)
@@ -96,7 +96,7 @@ int qs_ledger_owner(struct qs_ledger *ledger, const char *name, struct qs_owner 
 		return -ENAMETOOLONG;
 	owner = find_owner(ledger, name);
 	if (!owner) {
-		owner = calloc(1, sizeof(*owner));
+		owner = qs_calloc(1, sizeof(*owner));
 		if (!owner)
 			return -ENOMEM;
 		memcpy(owner->name, name, length);
@@ -126,7 +126,7 @@ static struct qs_record *fresh_record(struct qs_ledger *ledger)
 		return NULL;
 	records = ledger->chunks[chunk];
 	if (!records) {
-		records = calloc(chunk_size(chunk), sizeof(*records));
+		records = qs_calloc(chunk_size(chunk), sizeof(*records));
 		if (!records)
 			return NULL;
 		atomic_store_explicit(&ledger->chunks[chunk], records, memory_order_release);
@@ -218,7 +218,7 @@ static void keep_ending(struct qs_owner *owner, const struct qs_record *record,
         enum qs_verdict verdict, struct qs_outcome outcome, uint64_t now)
 {
 	if (!owner->endings)
-		owner->endings = calloc(QS_ENDINGS_KEPT, sizeof(*owner->endings));
+		owner->endings = qs_calloc(QS_ENDINGS_KEPT, sizeof(*owner->endings));
 	if (!owner->endings)
 		return;
 	owner->endings[owner->endings_count++ % QS_ENDINGS_KEPT] = (struct qs_ending){

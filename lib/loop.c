@@ -14,11 +14,11 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/eventfd.h"
 #include "lib/macro.h"
 #include "lib/post_queue.h"
@@ -235,7 +235,8 @@ static void watch_is_ready(_unused_ evutil_socket_t fd, short what, void *arg)
 static int add_event(struct event_base *base, int fd, short what, event_callback_fn fn, void *arg,
         struct event **ret_event)
 {
-	struct event *event = event_new(base, fd, (short)(what | EV_PERSIST), fn, arg);
+	struct event *event =
+	        qs_fault(ENOMEM) ? NULL : event_new(base, fd, (short)(what | EV_PERSIST), fn, arg);
 
 	if (!event)
 		return -ENOMEM;
@@ -388,7 +389,7 @@ static int check_descriptors(int like)
 /* Asks for a constant cost per event, which only epoll has: no fallback to poll or select. */
 static struct event_base *new_base(void)
 {
-	struct event_config *config = event_config_new();
+	struct event_config *config = qs_fault(ENOMEM) ? NULL : event_config_new();
 	struct event_base *base = NULL;
 
 	if (!config)
@@ -405,10 +406,11 @@ static int open_loop(struct qs_loop *loop)
 {
 	int r;
 
-	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->wake_fd = qs_fault(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->wake_fd < 0)
 		return -errno;
-	loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	loop->timer_fd =
+	        qs_fault(EMFILE) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (loop->timer_fd < 0)
 		return -errno;
 	r = check_descriptors(loop->wake_fd);
@@ -426,7 +428,7 @@ static int open_loop(struct qs_loop *loop)
 
 int qs_loop_new(struct qs_clock *clock, struct qs_loop **ret_loop)
 {
-	struct qs_loop *loop = calloc(1, sizeof(*loop));
+	struct qs_loop *loop = qs_calloc(1, sizeof(*loop));
 	int r;
 
 	if (!loop)
@@ -461,5 +463,5 @@ void qs_loop_free(struct qs_loop *loop)
 	closep(&loop->timer_fd);
 	closep(&loop->wake_fd);
 	post_queue_done(&loop->posts);
-	free(loop);
+	qs_free(loop);
 }

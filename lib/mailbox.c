@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/fiber.h"
 
 struct qs_mailbox {
@@ -109,7 +109,7 @@ int qs_mailbox_new(
         qs_group *group, const struct qs_mailbox_options *options, qs_mailbox **ret_mailbox)
 {
 	unsigned capacity = options ? MAX(options->capacity, 1U) : 1U;
-	struct qs_mailbox *mailbox = malloc(sizeof(*mailbox) + capacity * sizeof(void *));
+	struct qs_mailbox *mailbox = qs_malloc(sizeof(*mailbox) + capacity * sizeof(void *));
 
 	if (!mailbox)
 		return -ENOMEM;
@@ -128,7 +128,7 @@ int qs_mailbox_new(
 static void destroy(struct qs_mailbox *mailbox)
 {
 	pthread_mutex_destroy(&mailbox->lock);
-	free(mailbox);
+	qs_free(mailbox);
 }
 
 static void empty(struct qs_mailbox *mailbox)

@@ -3,8 +3,8 @@
 #include "lib/post_queue.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/macro.h"
 
 struct post {
@@ -25,13 +25,13 @@ void post_queue_done(struct post_queue *queue)
 {
 	list_move_all(&queue->taken, &queue->posts);
 	list_for_each (node, &queue->taken)
-		free(list_entry(node, struct post, node));
+		qs_free(list_entry(node, struct post, node));
 	pthread_mutex_destroy(&queue->lock);
 }
 
 int post_queue_add(struct post_queue *queue, void (*fn)(void *arg), void *arg)
 {
-	_cleanup_(freep) struct post *post = malloc(sizeof(*post));
+	_cleanup_(qs_freep) struct post *post = qs_malloc(sizeof(*post));
 	int r;
 
 	if (!post)
@@ -67,7 +67,7 @@ bool post_queue_run(struct post_queue *queue)
 		struct post copy = *post;
 
 		list_remove(&post->node);
-		free(post);
+		qs_free(post);
 		copy.fn(copy.arg);
 		any = true;
 	}

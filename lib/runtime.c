@@ -10,9 +10,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/fiber.h"
 #include "lib/macro.h"
@@ -260,7 +260,7 @@ static int set_up(qs_runtime *runtime, const char *directory)
 
 int qs_runtime_new_with(const struct qs_runtime_options *options, qs_runtime **ret_runtime)
 {
-	qs_runtime *runtime = calloc(1, sizeof(*runtime));
+	qs_runtime *runtime = qs_calloc(1, sizeof(*runtime));
 
 	if (!runtime)
 		return -ENOMEM;
@@ -355,7 +355,7 @@ void qs_runtime_free(qs_runtime *runtime)
 		qs_context_done(&runtime->context);
 	qs_loop_free(runtime->loop);
 	qs_ground_unref(runtime->ground);
-	free(runtime);
+	qs_free(runtime);
 }
 
 void qs_runtime_freep(qs_runtime **runtime)

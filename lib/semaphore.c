@@ -5,8 +5,8 @@
 #include <quiesce/semaphore.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/fiber.h"
 
 struct qs_semaphore {
@@ -38,7 +38,7 @@ static void hand_on(struct qs_wait *wait)
 
 int qs_semaphore_new(unsigned permits, qs_semaphore **ret_semaphore)
 {
-	struct qs_semaphore *semaphore = malloc(sizeof(*semaphore));
+	struct qs_semaphore *semaphore = qs_malloc(sizeof(*semaphore));
 
 	if (!semaphore)
 		return -ENOMEM;
@@ -50,7 +50,7 @@ int qs_semaphore_new(unsigned permits, qs_semaphore **ret_semaphore)
 
 void qs_semaphore_free(qs_semaphore *semaphore)
 {
-	free(semaphore);
+	qs_free(semaphore);
 }
 
 int qs_semaphore_acquire(qs_task *self, qs_semaphore *semaphore, uint64_t deadline)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "lib/alloc.h"
 #include "lib/fiber_context_tools.h"
 #include "lib/macro.h"
 #include "lib/stack_pool_internal.h"
@@ -53,7 +54,7 @@ int qs_stack_pool_new(struct qs_stack_pool **ret_pool, const struct qs_stack_poo
 
 	if (size > SIZE_MAX / 4 / FIRST_CHUNK)
 		return -EINVAL;
-	pool = calloc(1, sizeof(*pool));
+	pool = qs_calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	pool->stack_size = MAX((size + page - 1) / page, (size_t)LEAST_PAGES) * page;
@@ -74,9 +75,9 @@ void qs_stack_pool_free(struct qs_stack_pool *pool)
 
 		tools_region_gone(chunk->memory, chunk->slots * pool->slot_size);
 		(void)munmap(chunk->memory, chunk->slots * pool->slot_size);
-		free(chunk->cold);
+		qs_free(chunk->cold);
 	}
-	free(pool);
+	qs_free(pool);
 }
 
 /* As many slots as asked for, or fewer where address space is limited. */
@@ -87,13 +88,16 @@ static int reserve(struct chunk *chunk, size_t slots, size_t slot_size)
 	for (;; slots /= 2) {
 		if (slots < LEAST_CHUNK)
 			return -ENOMEM;
-		memory = mmap(NULL, slots * slot_size, PROT_READ | PROT_WRITE,
-		        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+		memory = qs_fault(ENOMEM)
+		                 ? MAP_FAILED
+		                 : mmap(NULL, slots * slot_size, PROT_READ | PROT_WRITE,
+		                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
+		                           -1, 0);
 		if (memory != MAP_FAILED)
 			break;
 	}
 	*chunk = (struct chunk){ .memory = memory, .slots = slots };
-	chunk->cold = calloc((slots + WORD - 1) / WORD, sizeof(*chunk->cold));
+	chunk->cold = qs_calloc((slots + WORD - 1) / WORD, sizeof(*chunk->cold));
 	if (!chunk->cold) {
 		(void)munmap(memory, slots * slot_size);
 		return -ENOMEM;

@@ -10,8 +10,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/macro.h"
 
@@ -142,9 +142,9 @@ static void free_step(struct qs_step *step)
 	if (extra) {
 		qs_watch_stop(&extra->watch);
 		qs_timer_done(&extra->deadline);
-		free(extra);
+		qs_free(extra);
 	}
-	free(step);
+	qs_free(step);
 }
 
 /* Nothing happens to it any more, and nothing of its own is left but its handle. */
@@ -329,7 +329,7 @@ static struct step_extra *need_extra(struct qs_step *step)
 
 	if (extra)
 		return extra;
-	extra = malloc(sizeof(*extra));
+	extra = qs_malloc(sizeof(*extra));
 	if (!extra)
 		return NULL;
 	*extra = (struct step_extra){ .step = step,
@@ -415,7 +415,7 @@ static int enter(
 int qs_spawn_step(qs_group *group, const struct qs_task_options *options, qs_step_fn fn, void *arg,
         qs_task **ret_task)
 {
-	struct qs_step *step = malloc(sizeof(*step));
+	struct qs_step *step = qs_malloc(sizeof(*step));
 
 	if (!step)
 		return -ENOMEM;
@@ -436,7 +436,7 @@ int qs_spawn_step(qs_group *group, const struct qs_task_options *options, qs_ste
 
 int qs_steps_new(struct qs_context *context, uint64_t seed, struct qs_steps **ret_steps)
 {
-	struct qs_steps *steps = calloc(1, sizeof(*steps));
+	struct qs_steps *steps = qs_calloc(1, sizeof(*steps));
 	int r;
 
 	if (!steps)
@@ -470,5 +470,5 @@ void qs_steps_free(struct qs_steps *steps)
 	qs_timer_done(&steps->next_turn);
 	qs_timer_done(&steps->timer);
 	heap_done(&steps->times);
-	free(steps);
+	qs_free(steps);
 }

@@ -16,7 +16,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -24,6 +23,7 @@
 
 #include <quiesce/clock.h>
 
+#include "lib/alloc.h"
 #include "lib/eventfd.h"
 #include "lib/list.h"
 #include "lib/macro.h"
@@ -236,7 +236,7 @@ int qs_stop_fd(qs_stop *stop)
 	int fd;
 
 	lock_tree(stop->tree);
-	if (stop->fd < 0)
+	if (stop->fd < 0 && !qs_fault(EMFILE))
 		stop->fd = eventfd(qs_stop_is_set(stop), EFD_CLOEXEC | EFD_NONBLOCK);
 	fd = stop->fd < 0 ? -errno : stop->fd;
 	pthread_mutex_unlock(&stop->tree->lock);
@@ -267,7 +267,7 @@ int qs_stop_wait(qs_stop *stop, uint64_t deadline)
 
 int64_t qs_stop_add_callback(qs_stop *stop, qs_stop_fn fn, void *arg)
 {
-	struct callback *callback = malloc(sizeof(*callback));
+	struct callback *callback = qs_malloc(sizeof(*callback));
 	struct tree *tree = stop->tree;
 	int64_t id;
 
@@ -290,7 +290,7 @@ static void drop_callback(struct callback *callback)
 {
 	list_remove(&callback->of_stop);
 	list_remove(&callback->due);
-	free(callback);
+	qs_free(callback);
 }
 
 static bool dispatches_here(const struct tree *tree)
@@ -367,20 +367,20 @@ static void tree_free(struct tree *tree)
 	closep(&tree->wake_fd);
 	pthread_cond_destroy(&tree->call_ended);
 	pthread_mutex_destroy(&tree->lock);
-	free(tree);
+	qs_free(tree);
 }
 
 static int tree_new(struct tree **ret_tree)
 {
-	struct tree *tree = calloc(1, sizeof(*tree));
+	struct tree *tree = qs_calloc(1, sizeof(*tree));
 
 	if (!tree)
 		return -ENOMEM;
-	tree->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	tree->wake_fd = qs_fault(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (tree->wake_fd < 0) {
 		int r = -errno;
 
-		free(tree);
+		qs_free(tree);
 		return r;
 	}
 	list_init(&tree->due);
@@ -392,7 +392,7 @@ static int tree_new(struct tree **ret_tree)
 
 int qs_stop_new(qs_stop *parent, qs_stop **ret_stop)
 {
-	_cleanup_(freep) qs_stop *stop = calloc(1, sizeof(*stop));
+	_cleanup_(qs_freep) qs_stop *stop = qs_calloc(1, sizeof(*stop));
 	int r;
 
 	if (!stop)
@@ -436,5 +436,5 @@ void qs_stop_free(qs_stop *stop)
 	closep(&stop->fd);
 	if (!stop->parent)
 		tree_free(tree);
-	free(stop);
+	qs_free(stop);
 }

@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/eventfd.h"
 #include "lib/macro.h"
@@ -194,7 +194,7 @@ static void somebody_is_over(struct qs_watch *watch, unsigned what _unused_)
 
 static int make(struct qs_threads *threads, qs_task_fn fn, void *arg, struct qs_thread **ret_thread)
 {
-	struct qs_thread *thread = calloc(1, sizeof(*thread));
+	struct qs_thread *thread = qs_calloc(1, sizeof(*thread));
 
 	if (!thread)
 		return -ENOMEM;
@@ -206,7 +206,7 @@ static int make(struct qs_threads *threads, qs_task_fn fn, void *arg, struct qs_
 	list_init(&thread->in_list);
 	int r = qs_stop_new(threads->context->ground->stop, &thread->stop);
 	if (r < 0) {
-		free(thread);
+		qs_free(thread);
 		return r;
 	}
 	thread->ground = qs_ground_ref(threads->context->ground);
@@ -349,7 +349,7 @@ void qs_threads_desert(struct qs_thread *thread)
 int qs_threads_new(struct qs_context *context, const struct qs_threads_options *options,
         struct qs_threads **ret_threads)
 {
-	struct qs_threads *threads = calloc(1, sizeof(*threads));
+	struct qs_threads *threads = qs_calloc(1, sizeof(*threads));
 
 	if (!threads)
 		return -ENOMEM;
@@ -390,5 +390,5 @@ void qs_threads_free(struct qs_threads *threads)
 	qs_group_done(&threads->deserted);
 	if (threads->context->threads == threads)
 		threads->context->threads = NULL;
-	free(threads);
+	qs_free(threads);
 }

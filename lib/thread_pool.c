@@ -5,10 +5,10 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "lib/alloc.h"
 #include "lib/eventfd.h"
 #include "lib/macro.h"
 #include "lib/thread.h"
@@ -68,7 +68,7 @@ void qs_thread_unref(struct qs_thread *thread)
 	qs_stop_free(thread->stop);
 	qs_ground_unref(thread->ground);
 	thread_hub_unref(thread->hub);
-	free(thread);
+	qs_free(thread);
 }
 
 void thread_is_over(struct qs_thread *thread, int result)
@@ -179,14 +179,14 @@ static void *worker_main(void *arg)
 	bool detached = worker->detached;
 	pthread_mutex_unlock(&hub->lock);
 	if (detached)
-		free(worker);
+		qs_free(worker);
 	thread_hub_unref(hub);
 	return NULL;
 }
 
 static int add_worker(struct thread_hub *hub)
 {
-	struct worker *worker = malloc(sizeof(*worker));
+	struct worker *worker = qs_malloc(sizeof(*worker));
 
 	if (!worker)
 		return -ENOMEM;
@@ -195,7 +195,7 @@ static int add_worker(struct thread_hub *hub)
 	int r = pthread_create(&worker->thread, NULL, worker_main, worker);
 	if (r != 0) {
 		atomic_fetch_sub(&hub->users, 1);
-		free(worker);
+		qs_free(worker);
 		return -r;
 	}
 	list_append(&hub->workers, &worker->node);
@@ -228,7 +228,7 @@ void thread_hub_withdraw(struct qs_thread *thread)
 
 int thread_hub_new(const struct qs_threads_options *options, struct thread_hub **ret_hub)
 {
-	struct thread_hub *hub = calloc(1, sizeof(*hub));
+	struct thread_hub *hub = qs_calloc(1, sizeof(*hub));
 
 	if (!hub)
 		return -ENOMEM;
@@ -258,7 +258,7 @@ void thread_hub_unref(struct thread_hub *hub)
 		return;
 	pthread_cond_destroy(&hub->work);
 	pthread_mutex_destroy(&hub->lock);
-	free(hub);
+	qs_free(hub);
 }
 
 /* A worker that still runs something may never come back. What nobody has begun is dropped. */
@@ -298,6 +298,6 @@ void thread_hub_close(struct thread_hub *hub)
 
 		(void)pthread_join(worker->thread, NULL);
 		list_remove(node);
-		free(worker);
+		qs_free(worker);
 	}
 }
