@@ -143,6 +143,7 @@ void qs_group_transfer(struct qs_task *task, struct qs_group *to)
 
 struct rung_order {
 	void (*push)(struct qs_task *task, const struct rung_order *order);
+	const struct qs_group *group;
 	unsigned stages;
 	enum qs_cause cause;
 	uint64_t cancel_at;
@@ -164,9 +165,19 @@ static void push_all(struct qs_group *group, const struct rung_order *order)
 		push_all(list_entry(node, struct qs_group, in_parent), order);
 }
 
+/* Whether its turn comes later, from somebody between it and the group that is asked. */
+static bool has_own_order(const struct qs_task *task, const struct qs_group *outer)
+{
+	const struct qs_group *group = task->group;
+
+	while (!group->keeps_order && group != outer)
+		group = group->parent;
+	return group->keeps_order;
+}
+
 static void push_ask(struct qs_task *task, const struct rung_order *order)
 {
-	if (task->group->stage < order->stages)
+	if (task->group->stage < order->stages && !has_own_order(task, order->group))
 		qs_task_ask(task, order->cause, order->cancel_at);
 }
 
@@ -187,7 +198,7 @@ static void push_abandon(struct qs_task *task, const struct rung_order *order _u
 
 void qs_group_ask(struct qs_group *group, unsigned stages, enum qs_cause cause, uint64_t cancel_at)
 {
-	push_all(group, &(struct rung_order){ push_ask, stages, cause, cancel_at });
+	push_all(group, &(struct rung_order){ push_ask, group, stages, cause, cancel_at });
 }
 
 void qs_group_cancel(struct qs_group *group, enum qs_cause cause)

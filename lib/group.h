@@ -25,6 +25,11 @@ struct qs_ground;
 struct qs_steps;
 struct qs_threads;
 
+/* Hears of all that happens to tasks, in its order: `what` is a word. */
+struct qs_witness {
+	void (*note)(struct qs_witness *witness, const struct qs_task *task, const char *what);
+};
+
 struct qs_context {
 	struct qs_loop *loop;
 	struct qs_ledger *ledger;
@@ -49,7 +54,15 @@ struct qs_context {
 	/* A failure that nobody has read and nobody will. May be NULL. */
 	void (*unread)(const struct qs_failure *failure, void *arg);
 	void *unread_arg;
+	struct qs_witness *witness; /* of a simulation, else NULL */
 };
+
+static inline void qs_tell_witness(
+        const struct qs_context *context, const struct qs_task *task, const char *what)
+{
+	if (context->witness)
+		context->witness->note(context->witness, task, what);
+}
 
 /* Cannot fail. qs_context_done comes after the last task and before the loop is freed. */
 void qs_context_init(struct qs_context *context, struct qs_loop *loop, struct qs_ledger *ledger);
@@ -60,9 +73,10 @@ struct qs_group {
 	struct qs_group *parent;
 	struct list in_parent;
 	struct list groups, tasks;
-	uint64_t live;  /* tasks in it and in all groups below */
-	unsigned stage; /* stages are stopped in the order 0, 1, …; inherited at init */
-	bool closed;    /* admits nothing any more */
+	uint64_t live;    /* tasks in it and in all groups below */
+	unsigned stage;   /* stages are stopped in the order 0, 1, …; inherited at init */
+	bool closed;      /* admits nothing any more */
+	bool keeps_order; /* its owner asks its tasks one by one; others pass it by */
 	/* Called each time a task in it or below has ended, once it is out. May be NULL. */
 	void (*left)(struct qs_group *group, void *arg);
 	void *arg;

@@ -14,10 +14,11 @@ rows='macro alloc list heap clock utf8 eventfd post_queue fault trace fiber_cont
 loop bell stop words verdict shutdown_fsm supervise json_writer notify_message
 ledger ground task group
 step fiber thread process health
-mailbox semaphore event join
+mailbox semaphore event join supervisor
 coordinator guard report
 http notify
-runtime'
+runtime inspect
+sim'
 
 # "FILE LINE HEADER DELIMITER" for each include of one of lib's own modules.
 lib_includes() {
