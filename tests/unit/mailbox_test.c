@@ -150,6 +150,7 @@ START_TEST(closing_it_ends_all_waits_and_drops_what_lies_in_it)
 	world_run();
 	ck_assert_uint_eq(dropped, 4);
 	ck_assert_int_eq(world_result(sender).outcome.value, -EPIPE);
+	qs_mailbox_remove_sender(mailbox);
 	/* The fixture closes another. */
 	open_mailbox(1);
 	qs_mailbox_remove_sender(mailbox);
