@@ -1,10 +1,9 @@
 /*
  * The control socket's parts, each by itself: who may what, the table of requests behind a
- * transport of the test's own, the socket file; and what is shown, by the real server.
+ * transport of the test's own, the socket file.
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 
 #include "daemon/routes.h"
 #include "tests/unit/control_fixture.h"
