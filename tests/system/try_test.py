@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """packaging/try on a terminal of its own: Ctrl+C arrives once, the report is shown, nothing is left."""
 import os
-import re
 import pty
+import re
 import select
 import signal
 import subprocess
