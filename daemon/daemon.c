@@ -290,7 +290,7 @@ static void tear_down(struct daemon *daemon)
 {
 	/* Tasks have ended before what they use: the control socket still answers until here. */
 	control_close(daemon->control, qs_time_add(qs_time_now(), CONTROL_TIME));
-	control_free(daemon->control);
+	control_free(TAKE(daemon->control, NULL));
 	if (daemon->fleet.config)
 		daemon->config = NULL;
 	fleet_done(&daemon->fleet);
