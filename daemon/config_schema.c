@@ -90,7 +90,7 @@ const struct schema_key schema[] = {
 	        .type = VALUE_TEXT,
 	        IN_CONFIG(control_group),
 	        .maximum = 63,
-	        .fallback = "quiesced",
+	        .fallback_text = "quiesced, if there is such a group",
 	        .help = "The group that may open the control socket." },
 	{ .path = "state.directory",
 	        .type = VALUE_PATH,

@@ -100,8 +100,8 @@ struct qs_reaper_options {
  * -ENOMEM, -EMFILE, and what prctl, signalfd or cgroupfs answer. Block SIGCHLD in every thread
  * before (with `subreaper`). Raise RLIMIT_NOFILE after: children get the limit found here.
  */
-QS_MUST_CHECK int qs_reaper_new(struct qs_context *context,
-        const struct qs_reaper_options *options, struct qs_reaper **ret_reaper);
+QS_MUST_CHECK int qs_reaper_new(struct qs_context *context, const struct qs_reaper_options *options,
+        struct qs_reaper **ret_reaper);
 void qs_reaper_free(struct qs_reaper *reaper);
 
 /* The path of the delegated cgroup below the cgroup mount, NULL where there is none. */

@@ -24,6 +24,16 @@
 /* How much of one child's output is read in one turn. */
 #define OUTPUT_PORTION (64 * 1024)
 
+struct qs_pids {
+	pid_t *items;
+	size_t count, capacity;
+};
+
+static inline void qs_pids_done(struct qs_pids *pids)
+{
+	free(pids->items);
+}
+
 /* A child of ours, found by its pid. */
 struct qs_child {
 	struct qs_child *next;
@@ -47,6 +57,8 @@ struct qs_process {
 	struct qs_reaper *reaper;
 	struct list in_reaper, in_pending;
 	struct list orphans;
+	struct qs_pids
+	        known; /* what was below its leader when it was asked and when it was killed */
 	struct qs_child leader;               /* out of the table once it was reaped */
 	pid_t pid;                            /* of the leader and of its process group */
 	struct qs_watch output, notify, exit; /* their fd is -1 when closed */
@@ -59,8 +71,9 @@ struct qs_process {
 	bool exited, announced;
 	bool group_gone; /* its process group is empty: the number may belong to another by now */
 	bool has_cgroup;
-	bool look;                               /* its cgroup may have become empty */
-	bool left_told;                          /* who had left its group was told to end */
+	bool look;      /* its cgroup may have become empty */
+	uint8_t doubts; /* scans in a row that found nothing of it but were doubtful */
+	bool left_told; /* who had left its group was told to end */
 	bool killing, kill_again, kills_by_hand; /* the last: where no cgroup does it */
 	struct qs_process_events events;
 	void *arg;
@@ -80,6 +93,7 @@ struct qs_reaper {
 	struct qs_child **children; /* by pid */
 	size_t child_slots, child_count;
 	size_t undecided;         /* orphans with `tries` left */
+	bool doubtful;            /* the latest scan came across a zombie */
 	uint64_t scanned_at;      /* the turn of the latest scan for orphans */
 	uint64_t retry_at;        /* when dying trees are looked at again, QS_FOREVER for never */
 	uint64_t retry_after;     /* the span until the next time */
@@ -109,8 +123,15 @@ static inline void closedirp(DIR **directory)
 
 extern const struct qs_task_kind qs_process_kind;
 
-/* Looks whether it has come to its end. `scanned`: all its orphans are known. It may be freed. */
-void qs_process_look(struct qs_process *process, bool scanned);
+/* What is known of the orphans at the end of a turn. */
+enum scan {
+	SCAN_NONE,     /* nothing new, the latest scan is too old */
+	SCAN_DOUBTFUL, /* one may have been missed, since another ended meanwhile */
+	SCAN_COMPLETE
+};
+
+/* Looks whether it has come to its end. It may be freed by that. */
+void qs_process_look(struct qs_process *process, enum scan scan);
 void qs_process_set_exited(struct qs_process *process, int code, int status);
 void qs_process_exit_ready(struct qs_watch *watch, unsigned what);
 
@@ -181,18 +202,9 @@ void qs_cgroup_sweep(struct qs_reaper *reaper);
 
 /* --- process_orphans.c --- */
 
-struct qs_pids {
-	pid_t *items;
-	size_t count, capacity;
-};
-
-static inline void qs_pids_done(struct qs_pids *pids)
-{
-	free(pids->items);
-}
-
 /* Without memory, or beyond any sane number, it is dropped: whoever collects looks again. */
 void qs_pids_add(struct qs_pids *pids, pid_t pid);
+bool qs_pids_contain(const struct qs_pids *pids, pid_t pid);
 void qs_pids_signal(const struct qs_pids *pids, int signo);
 
 void qs_pids_of_children(struct qs_pids *pids, pid_t pid);

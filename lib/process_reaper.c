@@ -177,24 +177,23 @@ void qs_reaper_scan(struct qs_reaper *reaper)
 	qs_orphans_scan(reaper);
 }
 
-/* Whether all orphans are known, so that a tree without any can be called empty. */
-static bool scan(struct qs_reaper *reaper, uint64_t now)
+static enum scan scan(struct qs_reaper *reaper, uint64_t now)
 {
 	bool needed = false;
 
 	list_for_each (node, &reaper->pending)
 		needed = needed || needs_scan(list_entry(node, struct qs_process, in_pending));
 	if (!needed || !reaper->subreaper)
-		return true;
+		return SCAN_COMPLETE;
 	if (reaper->scanned_at != now && now < qs_time_add(reaper->scanned_at, SCAN_INTERVAL))
-		return false;
+		return SCAN_NONE;
 	qs_reaper_scan(reaper);
-	return reaper->undecided == 0;
+	return reaper->undecided > 0 || reaper->doubtful ? SCAN_DOUBTFUL : SCAN_COMPLETE;
 }
 
-static void arm_timer(struct qs_reaper *reaper, uint64_t now, bool scanned)
+static void arm_timer(struct qs_reaper *reaper, uint64_t now, enum scan scanned)
 {
-	uint64_t at = scanned ? QS_FOREVER : qs_time_add(now, SCAN_INTERVAL);
+	uint64_t at = scanned == SCAN_COMPLETE ? QS_FOREVER : qs_time_add(now, SCAN_INTERVAL);
 	bool retry = false;
 
 	list_for_each (node, &reaper->pending)
@@ -215,7 +214,8 @@ static void look_at_pending(struct qs_job *job)
 {
 	struct qs_reaper *reaper = container_of(job, struct qs_reaper, job);
 	uint64_t now = qs_loop_now(reaper->context->loop);
-	bool scanned = scan(reaper, now), retry = now >= reaper->retry_at;
+	bool retry = now >= reaper->retry_at;
+	enum scan scanned = scan(reaper, now);
 	struct list todo;
 
 	if (retry) {
