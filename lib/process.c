@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 /* How often a tree is stopped and looked through before it is killed as far as it is known. */
 #define FREEZE_ROUNDS 8

@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 #define PIDS_MAX 65536 /* more are left for the next time */
 #define TRIES    8     /* to read the environment of a process that has none yet */
@@ -250,7 +250,6 @@ static void decide(struct qs_reaper *reaper, struct qs_orphan *orphan)
 	set_tries(reaper, orphan, 0);
 	list_remove(&orphan->in_owner);
 	list_append(&process->orphans, &orphan->in_owner);
-	orphan->process = process;
 	remember(process, orphan);
 	process->kill_again = process->killing;
 }

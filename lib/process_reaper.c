@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 #define SCAN_INTERVAL (2 * QS_MSEC)
 #define RETRY_FIRST   (1 * QS_MSEC)
