@@ -155,28 +155,48 @@ static void press_on(struct qs_process *process)
 
 /* --- kill --- */
 
+static bool has_left_group(const struct qs_pids *pids, pid_t group)
+{
+	for (size_t i = 0; i < pids->count; i++) {
+		pid_t present = getpgid(pids->items[i]);
+		if (present >= 0 && present != group)
+			return true;
+	}
+	return false;
+}
+
+/* Again and again until nothing new is found: what is stopped forks no more. */
+static void freeze(struct qs_pids *pids, const struct qs_process *process)
+{
+	for (unsigned round = 0; round < FREEZE_ROUNDS; round++) {
+		size_t known = pids->count;
+		qs_pids_signal(pids, SIGSTOP);
+		pids->count = 0;
+		qs_pids_of_tree(pids, process);
+		if (pids->count <= known)
+			break;
+	}
+}
+
 /*
- * Who loses its parent is harder to find. So a tree of more than one is stopped first, again and
- * again until nothing new is found in it, and only then killed.
+ * A process group dies in one piece. Whoever has left it is harder to find once it has lost its
+ * parent, so such a tree is stopped before it is killed.
  */
 static void kill_by_hand(struct qs_process *process)
 {
 	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
-	size_t known = 1;
 
-	for (unsigned round = 0; round < FREEZE_ROUNDS; round++) {
-		pids.count = 0;
-		qs_pids_of_tree(&pids, process);
-		if (pids.count <= known)
-			break;
-		known = pids.count;
-		qs_pids_signal(&pids, SIGSTOP);
-	}
+	qs_pids_of_tree(&pids, process);
+	if (has_left_group(&pids, process->pid))
+		freeze(&pids, process);
 	signal_group(process, SIGKILL);
-	qs_pids_signal(&pids, SIGKILL);
-	for (size_t i = 0; i < pids.count; i++)
+	for (size_t i = 0; i < pids.count; i++) {
+		if (!process->group_gone && getpgid(pids.items[i]) == process->pid)
+			continue;
+		(void)kill(pids.items[i], SIGKILL);
 		if (!qs_pids_contain(&process->known, pids.items[i]))
 			qs_pids_add(&process->known, pids.items[i]);
+	}
 }
 
 static void kill_tree(struct qs_process *process)

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/process_members.h"
 
@@ -114,23 +115,35 @@ static void search_children(struct qs_pids *pids, pid_t parent)
 	}
 }
 
-void qs_pids_of_children(struct qs_pids *pids, pid_t pid)
+/* Each thread has its own list. One that is gone has handed it on; a kernel without lists has none.
+ */
+static void read_threads(struct qs_pids *pids, pid_t pid, const char *path)
 {
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	_cleanup_(closedirp) DIR *task = opendir(path);
+
 	for (const struct dirent *entry; task && (entry = readdir(task));) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		/* A thread that is gone has handed its children on; a missing list is another
-		 * matter. */
 		if (read_children(pids, dirfd(task), entry->d_name) == -ENOENT &&
 		        faccessat(dirfd(task), entry->d_name, F_OK, 0) == 0) {
 			search_children(pids, pid);
 			return;
 		}
 	}
+}
+
+/* The directory of threads has one link for each of them and two more. Most have one thread. */
+void qs_pids_of_children(struct qs_pids *pids, pid_t pid)
+{
+	char path[32], thread[48];
+	struct stat task;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	snprintf(thread, sizeof(thread), "%s/%d", path, (int)pid);
+	if (stat(path, &task) < 0)
+		return;
+	if (task.st_nlink != 3 || read_children(pids, AT_FDCWD, thread) < 0)
+		read_threads(pids, pid, path);
 }
 
 void qs_pids_add_descendants(struct qs_pids *pids)

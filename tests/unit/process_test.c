@@ -52,12 +52,18 @@ START_TEST(an_end_after_an_ask_is_judged_by_what_was_agreed)
 	} cases[] = {
 		{ "echo up; exec sleep 1000", 0, QS_VERDICT_STOPPED },
 		{ "echo up; exec sleep 1000", SIGINT, QS_VERDICT_STOPPED },
-		{ "trap 'exit 0' TERM; echo up; sleep 1000 & wait", 0, QS_VERDICT_STOPPED },
-		{ "trap 'exit 143' TERM; echo up; sleep 1000 & wait", 0, QS_VERDICT_STOPPED },
-		{ "trap 'exit 138' USR1; echo up; sleep 1000 & wait", SIGUSR1, QS_VERDICT_STOPPED },
-		{ "trap 'exit 7' TERM; echo up; sleep 1000 & wait", 0, QS_VERDICT_STOPPED },
-		{ "trap 'exit 9' TERM; echo up; sleep 1000 & wait", 0, QS_VERDICT_FAILED },
-		{ "trap 'kill -KILL $$' TERM; echo up; sleep 1000 & wait", 0, QS_VERDICT_FAILED },
+		{ "trap 'exit 0' TERM; echo up; while :; do read x <&3; done", 0,
+		        QS_VERDICT_STOPPED },
+		{ "trap 'exit 143' TERM; echo up; while :; do read x <&3; done", 0,
+		        QS_VERDICT_STOPPED },
+		{ "trap 'exit 138' USR1; echo up; while :; do read x <&3; done", SIGUSR1,
+		        QS_VERDICT_STOPPED },
+		{ "trap 'exit 7' TERM; echo up; while :; do read x <&3; done", 0,
+		        QS_VERDICT_STOPPED },
+		{ "trap 'exit 9' TERM; echo up; while :; do read x <&3; done", 0,
+		        QS_VERDICT_FAILED },
+		{ "trap 'kill -KILL $$' TERM; echo up; while :; do read x <&3; done", 0,
+		        QS_VERDICT_FAILED },
 	};
 	char shell[] = "sh", option[] = "-c", *text = strdup(cases[_i].script);
 	char *argv[] = { shell, option, text, NULL };

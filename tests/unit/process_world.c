@@ -129,7 +129,8 @@ bool world_enter_cgroup(void)
 	char *name = world_cgroup;
 
 	if (find_cgroup(cgroup_before)) {
-		snprintf(name, PATH_SIZE, "%.400s/quiesce-test-%d", cgroup_before, (int)getpid());
+		snprintf(name, PATH_SIZE, "%.400s/quiesce-test-%ju", cgroup_before,
+		        (uintmax_t)qs_time_now());
 		if (mkdir(name, 0755) == 0) {
 			if (setxattr(name, "user.delegate", "1", 1, 0) == 0 &&
 			        write_text(name, "cgroup.procs", "0") == 0)
