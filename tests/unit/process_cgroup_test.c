@@ -106,7 +106,7 @@ START_TEST(a_second_reaper_finds_the_same_cgroup)
 }
 END_TEST
 
-static void check_born_inside(enum world_mode mode)
+static void check_born_inside(int mode)
 {
 	char own[64];
 

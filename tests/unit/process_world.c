@@ -157,7 +157,7 @@ void world_leave_cgroup(void)
 	world_cgroup[0] = '\0';
 }
 
-bool world_open_mode(enum world_mode mode)
+bool world_open_mode(int mode)
 {
 	if (mode != MODE_GROUPS && !world_enter_cgroup())
 		return false;

@@ -58,10 +58,10 @@ void world_tear_down(void);
 enum world_mode { MODE_GROUPS, MODE_CLONE3, MODE_CLONE, MODE_COUNT };
 
 /*
- * Opens the world in that mode. With cgroups this process moves into a delegated one of its own.
- * False, with a word about it, where nobody can make a cgroup; in CI the test fails then.
+ * Opens the world in that enum world_mode. With cgroups this process moves into a delegated one of
+ * its own. False, with a word about it, where nobody can make a cgroup; in CI the test fails then.
  */
-bool world_open_mode(enum world_mode mode);
+bool world_open_mode(int mode);
 
 /* The usual end of a test that opened a world by mode: also leaves and removes the cgroup. */
 void world_close_mode(void);
