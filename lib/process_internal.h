@@ -15,6 +15,8 @@
 #define CHILD_STOP_FD  3
 #define CHILD_FD_COUNT 4
 
+enum { SEAT_OUTPUT, SEAT_STOP, SEAT_COUNT };
+
 /* Enough for a few frames and the dynamic linker, should it still have to look a name up. */
 #define CHILD_STACK_SIZE (64 * 1024)
 
@@ -74,6 +76,7 @@ struct qs_reaper {
 	bool subreaper, no_clone3;
 	pid_t pid; /* our own */
 	int null_fd;
+	int seats[SEAT_COUNT]; /* low descriptors for a child's ends while it is made; see spawn */
 	struct qs_watch child_signal, cgroup_events; /* their fd is -1 for none */
 	struct qs_timer timer;
 	struct qs_job job;

@@ -290,7 +290,12 @@ static int look_around(struct qs_reaper *reaper)
 		return -EIO;
 	snprintf(reaper->notify_prefix, sizeof(reaper->notify_prefix), "quiesce-%016" PRIx64 "-",
 	        number);
-	return qs_lift_fd(&reaper->null_fd);
+	int r = qs_lift_fd(&reaper->null_fd);
+	for (int seat = 0; r == 0 && seat < SEAT_COUNT; seat++) {
+		reaper->seats[seat] = fcntl(reaper->null_fd, F_DUPFD_CLOEXEC, CHILD_FD_COUNT);
+		r = reaper->seats[seat] < 0 ? -errno : 0;
+	}
+	return r;
 }
 
 static int set_up(struct qs_reaper *reaper, const struct qs_reaper_options *options)
@@ -319,7 +324,7 @@ int qs_reaper_new(struct qs_context *context, const struct qs_reaper_options *op
 	reaper->context = context;
 	reaper->no_clone3 = options->no_clone3;
 	reaper->null_fd = reaper->child_signal.fd = reaper->cgroup_events.fd = -1;
-	reaper->cgroup_fd = -1;
+	reaper->cgroup_fd = reaper->seats[SEAT_OUTPUT] = reaper->seats[SEAT_STOP] = -1;
 	reaper->retry_after = RETRY_FIRST;
 	reaper->retry_at = QS_FOREVER;
 	list_init(&reaper->processes);
@@ -348,6 +353,8 @@ void qs_reaper_free(struct qs_reaper *reaper)
 	qs_timer_done(&reaper->timer);
 	list_for_each (node, &reaper->strays)
 		qs_orphan_free(reaper, list_entry(node, struct qs_orphan, in_owner));
+	closep(&reaper->seats[SEAT_OUTPUT]);
+	closep(&reaper->seats[SEAT_STOP]);
 	closep(&reaper->null_fd);
 	if (reaper->stack)
 		(void)munmap(reaper->stack, CHILD_STACK_SIZE);
