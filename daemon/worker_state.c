@@ -35,9 +35,12 @@ bool worker_may_become(enum worker_state from, enum worker_state to)
 	return (moves[from] & (1U << to)) != 0;
 }
 
-static enum log_level level_of(enum worker_state state)
+/* In a shutdown the verdict says it all. */
+static enum log_level level_of(const struct worker *worker)
 {
-	switch (state) {
+	if (worker->fleet->ending && !worker->run)
+		return LOG_LEVEL_DEBUG;
+	switch (worker->state) {
 	case WORKER_FAILED:
 		return LOG_LEVEL_ERROR;
 	case WORKER_BACKOFF:
@@ -60,11 +63,11 @@ static void tell(const struct worker *worker, enum worker_state before)
 	struct log_fields fields = { .event = LOG_WORKER_STATE, .worker = worker->config->name };
 
 	if (pid > 0)
-		log_event(level_of(worker->state), &fields, "%s, pid %d%s%s",
+		log_event(level_of(worker), &fields, "%s, pid %d%s%s",
 		        worker_state_name(worker->state), (int)pid, *worker->detail ? ": " : "",
 		        worker->detail);
 	else
-		log_event(level_of(worker->state), &fields, "%s%s%s",
+		log_event(level_of(worker), &fields, "%s%s%s",
 		        worker_state_name(worker->state), *worker->detail ? ": " : "",
 		        worker->detail);
 	if (list_empty(&worker->fleet->events->observers))
