@@ -36,8 +36,16 @@ int __real_bind(int fd, const struct sockaddr *address, socklen_t size);
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t size);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
-int __real_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
-int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+/* The name that process_spawn.c calls it by. */
+#ifdef QUIESCE_TSAN
+#define REAL_CLONE    __real___clone
+#define WRAPPED_CLONE __wrap___clone
+#else
+#define REAL_CLONE    __real_clone
+#define WRAPPED_CLONE __wrap_clone
+#endif
+int REAL_CLONE(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+int WRAPPED_CLONE(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 int __real_openat(int directory, const char *path, int flags, ...);
 int __wrap_openat(int directory, const char *path, int flags, ...);
 int __real_qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
@@ -72,7 +80,7 @@ int __wrap_fcntl(int fd, int command, ...)
 	return is_refused(REFUSE_FCNTL) ? -1 : __real_fcntl(fd, command, argument);
 }
 
-int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+int WRAPPED_CLONE(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
 	va_list list;
 
@@ -80,7 +88,7 @@ int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	pid_t *pidfd = va_arg(list, pid_t *);
 	va_end(list);
 	return is_refused(REFUSE_CLONE) ? -1
-	                                : __real_clone(fn, stack, flags, arg, pidfd, NULL, NULL);
+	                                : REAL_CLONE(fn, stack, flags, arg, pidfd, NULL, NULL);
 }
 
 int __wrap_qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
