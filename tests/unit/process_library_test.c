@@ -70,7 +70,7 @@ END_TEST
 START_TEST(who_has_left_the_group_is_killed_with_a_leader_that_lives)
 {
 	child_sh(&child,
-	        "setsid sh -c 'trap \"\" TERM; echo deaf=$$; while :; do sleep 1000; done' & "
+	        "trap '' TERM; setsid sh -c 'echo deaf=$$; while :; do sleep 1000; done' & "
 	        "wait");
 	child_await_output(&child, "deaf=");
 	pid_t deaf = child_number(&child, "deaf=");
