@@ -64,7 +64,7 @@ struct config {
 	size_t log_max_line;           /* log.max_line: 4KiB */
 	bool report_sync;
 	char *control_socket;          /* control.socket, NULL: the default */
-	char *control_group;           /* control.group: quiesced */
+	char *control_group;           /* control.group, NULL: the default */
 	char *state_directory;         /* state.directory, NULL: the default */
 	struct worker_config *workers; /* in the order of the files */
 	size_t worker_count;

@@ -13,7 +13,7 @@
 	.size = sizeof(((struct worker_config *)0)->member)
 
 #define WORKER    "workers.NAME."
-#define MIB       (UINT64_C(1024) * 1024)
+#define KIB       UINT64_C(1024)
 #define SPAN_LONG (520 * 7 * 24 * QS_HOUR)
 
 const char *const when_words[] = { "always", "once", "every", NULL };
@@ -71,7 +71,7 @@ const struct schema_key schema[] = {
 	        .type = VALUE_SIZE,
 	        IN_CONFIG(log_max_line),
 	        .minimum = 64,
-	        .maximum = MIB,
+	        .maximum = 64 * KIB,
 	        .fallback = "4KiB",
 	        .help = "Longer lines are cut, and say how long they were." },
 	{ .path = "report.sync",
@@ -90,7 +90,7 @@ const struct schema_key schema[] = {
 	        .type = VALUE_TEXT,
 	        IN_CONFIG(control_group),
 	        .maximum = 63,
-	        .fallback = "quiesced",
+	        .fallback_text = "quiesced, if there is such a group",
 	        .help = "The group that may open the control socket." },
 	{ .path = "state.directory",
 	        .type = VALUE_PATH,

@@ -7,10 +7,6 @@
 #include "daemon/control.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <event2/http.h>
-#include <event2/listener.h>
 #include <fcntl.h>
 #include <string.h>
 

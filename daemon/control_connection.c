@@ -3,10 +3,6 @@
  * to make one and when it has closed one; how much of a request has come, and that it refuses one
  * by itself, is seen in the buffers.
  */
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
-#include <event2/http.h>
 #include <fcntl.h>
 #include <poll.h>
 

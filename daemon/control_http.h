@@ -11,19 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The one place where evhttp's headers come in. */
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+
 #include "daemon/control.h"
 #include "daemon/control_internal.h"
-
-struct bufferevent;
-struct evbuffer;
-struct evbuffer_cb_entry;
-struct event;
-struct event_base;
-struct evconnlistener;
-struct evhttp;
-struct evhttp_bound_socket;
-struct evhttp_connection;
-struct evhttp_request;
 
 enum connection_state {
 	CONNECTION_FREE,

@@ -14,8 +14,9 @@
 #include "daemon/control_internal.h"
 #include "daemon/log.h"
 
-#define BACKLOG     4096
-#define SOCKET_MODE 0660
+#define DEFAULT_GROUP "quiesced"
+#define BACKLOG       4096
+#define SOCKET_MODE   0660
 
 static int set_address(struct sockaddr_un *address, const char *path)
 {
@@ -64,18 +65,20 @@ static int make_temporary_name(const char *path, char **ret_name)
 	                                                                               : 0;
 }
 
-static void give_to_group(const char *path, const char *name)
+/* The default group is a matter of packaging; that it is not there is nothing to warn of. */
+static void give_to_group(const char *path, const char *named)
 {
+	const char *name = named ? named : DEFAULT_GROUP;
 	struct group entry, *found = NULL;
 	char buffer[4096];
 
-	if (!name || !*name)
+	if (!*name)
 		return;
 	int r = getgrnam_r(name, &entry, buffer, sizeof(buffer), &found);
-	if (!found)
+	if (!found && named)
 		log_warning("control socket: no group \"%s\"%s%s: only our own group may open it",
 		        name, r ? ": " : "", r ? strerror(r) : "");
-	else if (found->gr_gid != getegid() && chown(path, (uid_t)-1, found->gr_gid) < 0)
+	else if (found && found->gr_gid != getegid() && chown(path, (uid_t)-1, found->gr_gid) < 0)
 		log_warning(
 		        "control socket: cannot give it to group %s: %s", name, strerror(errno));
 }

@@ -5,10 +5,6 @@
  * without limit, and whose half-close evhttp would take for a hang-up that costs it the answer.
  * evhttp turns reading on whenever it writes, so it is turned off after each write.
  */
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
-#include <event2/http.h>
 #include <stdio.h>
 
 #include "daemon/control_http.h"

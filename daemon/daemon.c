@@ -3,11 +3,13 @@
  * (tear_down); what happens in between is hooks: the coordinator's, the guard's and the fleet's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "daemon/control.h"
 #include "daemon/daemon.h"
@@ -53,6 +55,14 @@ static unsigned on_count_stages(void *arg)
 }
 
 /* --- what the guard tells --- */
+
+/* In the thread that asks: from now on no ending is forgotten, since the report counts from now. */
+static void on_asked(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	qs_ledger_retain(daemon->ledger);
+}
 
 static void on_stop_requested(const struct qs_stop_reason *reason, void *arg)
 {
@@ -126,6 +136,8 @@ static int on_last_words(void *arg)
 	}
 	qs_ledger_close_books(daemon->ledger, qs_time_now());
 	daemon_write_report(daemon, true);
+	log_emergency(&(struct log_fields){ .event = LOG_REPORT },
+	        "the loop did not come to its end in time: leaving without it");
 	return qs_report_exit_status(&daemon->report);
 }
 
@@ -163,11 +175,24 @@ static void on_tick(struct qs_timer *timer)
 
 /* --- set-up --- */
 
+/* Without them the first files we open would be taken for the standard ones, and written to. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void prepare_process(void)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t child;
 
+	open_standard_descriptors();
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
@@ -217,6 +242,7 @@ static int set_up_guard(struct daemon *daemon)
 		.stop = daemon->stop,
 		.plan = daemon->config->shutdown,
 		.watchdog = daemon->notify.watchdog,
+		.asked = on_asked,
 		.stop_requested = on_stop_requested,
 		.signalled = on_signalled,
 		.alive = on_alive,
@@ -290,7 +316,7 @@ static void tear_down(struct daemon *daemon)
 {
 	/* Tasks have ended before what they use: the control socket still answers until here. */
 	control_close(daemon->control, qs_time_add(qs_time_now(), CONTROL_TIME));
-	control_free(daemon->control);
+	control_free(TAKE(daemon->control, NULL));
 	if (daemon->fleet.config)
 		daemon->config = NULL;
 	fleet_done(&daemon->fleet);

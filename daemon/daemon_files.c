@@ -131,15 +131,15 @@ int daemon_open_state(struct daemon *daemon)
 }
 
 /* Only the last component is made, and only where it is ours to make: below a runtime directory. */
-static void make_parent(const char *path)
+static int make_parent(const char *path)
 {
 	_cleanup_(freep) char *parent = strdup(path);
 	char *slash = parent ? strrchr(parent, '/') : NULL;
 
 	if (!slash || slash == parent)
-		return;
+		return 0;
 	*slash = '\0';
-	(void)mkdir(parent, 0755);
+	return mkdir(parent, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 int daemon_open_control(struct daemon *daemon)
@@ -152,9 +152,11 @@ int daemon_open_control(struct daemon *daemon)
 		.listen_fd = passed ? FIRST_PASSED_FD : -1,
 	};
 
-	if (!passed)
-		make_parent(path);
+	int parent = passed ? 0 : make_parent(path);
 	int r = control_new(daemon, &options, &daemon->control);
+	/* That there is no directory is for a reason. */
+	if (r == -ENOENT && parent < 0)
+		r = parent;
 	if (r == -EADDRINUSE)
 		log_error("control socket %s: another daemon answers there; give this one its own "
 		          "with "

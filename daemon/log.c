@@ -28,6 +28,8 @@
 #define WRITER_STACK  (128 * 1024)
 #define STRAIGHT_SIZE 1024
 #define NAME_MAX_SIZE 64
+#define GATHER_TIME   (3 * QS_MSEC)
+#define GATHER_MOST   (RING_SIZE / 4)
 
 struct record {
 	size_t size;
@@ -40,7 +42,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t work, end; /* for the writer; for log_done */
 	pthread_t writer;
-	bool running, ending, ended, asleep;
+	bool running, ending, ended, asleep, gathering;
 	struct log_ring ring;
 	uint64_t lost; /* lines that did not fit since the last that did */
 	struct log_sink sink;
@@ -48,7 +50,6 @@ static struct {
 	_Atomic size_t max_line;
 } logger = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.work = PTHREAD_COND_INITIALIZER,
 	.level = LOG_LEVEL_INFO,
 	.max_line = LINE_DEFAULT,
 	.sink = { .fd = -1, .journal_fd = -1, .urgent_fd = -1 },
@@ -91,6 +92,23 @@ static size_t write_records(struct log_sink *sink, const char *data, size_t size
 	return taken;
 }
 
+/*
+ * Lines seldom come alone: who has just been woken up lets more of them come, for a moment that
+ * nobody notices. A thousand starts then do not cost a thousand wake-ups and as many small writes.
+ */
+static void gather(void)
+{
+	uint64_t deadline = qs_time_add(qs_time_now(), GATHER_TIME);
+	const struct timespec until = { .tv_sec = (time_t)(deadline / QS_SEC),
+		.tv_nsec = (long)(deadline % QS_SEC) };
+
+	logger.gathering = true;
+	while (logger.gathering && !logger.ending &&
+	        pthread_cond_timedwait(&logger.work, &logger.lock, &until) == 0)
+		continue;
+	logger.gathering = false;
+}
+
 /* One turn of the writer, with the lock held, which it lets go of meanwhile. False at the end. */
 static bool write_some(void)
 {
@@ -99,6 +117,7 @@ static bool write_some(void)
 		logger.asleep = true;
 		pthread_cond_wait(&logger.work, &logger.lock);
 		logger.asleep = false;
+		gather();
 	}
 	size_t size = log_ring_readable(&logger.ring, &data);
 	uint64_t lost = size == 0 ? TAKE(logger.lost, 0) : 0;
@@ -153,6 +172,16 @@ static _printf_(3, 0) void fill(
 	record->line.text_size = qs_utf8_cut(cursor, strlen(cursor), line->text_size);
 }
 
+/* One that gathers lines is only woken up when there are many. */
+static void wake_writer(void)
+{
+	char *data;
+	bool many = logger.gathering && log_ring_readable(&logger.ring, &data) > GATHER_MOST;
+
+	if (TAKE(logger.asleep, false) || (many && TAKE(logger.gathering, false)))
+		pthread_cond_signal(&logger.work);
+}
+
 /* Makes the line known to the writer, or counts it as lost. False: there is no writer. */
 static _printf_(2, 0) bool enqueue(const struct log_line *line, const char *format, va_list ap)
 {
@@ -172,8 +201,7 @@ static _printf_(2, 0) bool enqueue(const struct log_line *line, const char *form
 	} else if (running) {
 		logger.lost++;
 	}
-	if (TAKE(logger.asleep, false))
-		pthread_cond_signal(&logger.work);
+	wake_writer();
 	pthread_mutex_unlock(&logger.lock);
 	errno = error;
 	return running;
@@ -234,12 +262,13 @@ static int start_writer(void)
 	return -r;
 }
 
-static void init_end_condition(void)
+static void init_conditions(void)
 {
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&logger.end, &attributes);
+	pthread_cond_init(&logger.work, &attributes);
 	pthread_condattr_destroy(&attributes);
 }
 
@@ -249,6 +278,7 @@ static void release(void)
 	munmap(logger.ring.data, MEMORY_SIZE);
 	logger.ring = (struct log_ring){ 0 };
 	pthread_cond_destroy(&logger.end);
+	pthread_cond_destroy(&logger.work);
 }
 
 int log_init(const struct log_options *options)
@@ -264,7 +294,7 @@ int log_init(const struct log_options *options)
 	log_sink_open(&logger.sink, options, memory + RING_SIZE);
 	log_set_level(options->level);
 	log_set_max_line(options->max_line);
-	init_end_condition();
+	init_conditions();
 	logger.running = true;
 	int r = start_writer();
 	if (r < 0) {
@@ -281,7 +311,8 @@ void log_done(uint64_t deadline)
 	pthread_mutex_lock(&logger.lock);
 	bool was_running = TAKE(logger.running, false);
 	logger.ending = true;
-	pthread_cond_signal(&logger.work);
+	if (was_running)
+		pthread_cond_signal(&logger.work);
 	int r = 0;
 	while (was_running && !logger.ended && r == 0)
 		r = pthread_cond_timedwait(&logger.end, &logger.lock, &until);

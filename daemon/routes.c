@@ -358,14 +358,28 @@ static void route_reload(struct request *request)
 		                array_of_lines(errors.warnings)));
 }
 
+/* The report of this run, once it is written; NULL before, or if that failed. New reference. */
+static json_t *report_of_this_run(const struct daemon *daemon)
+{
+	_cleanup_(freep) char *text = NULL;
+	size_t size = 0;
+
+	if (!atomic_load(&daemon->report_claimed) ||
+	        state_read_report(&daemon->state, &text, &size) < 0)
+		return NULL;
+	return json_loadb(text, size, 0, NULL);
+}
+
+/* Over is only what has a report, which is written when the loop has been left. */
 static bool shutdown_is_over(
         struct request *request, _unused_ uint64_t mark, enum wait_moment moment)
 {
-	bool over = qs_coordinator_phase(&request->daemon->coordinator) == QS_PHASE_QUIESCED;
-
-	if (!over && moment == WAIT_CHECK)
+	if (moment == WAIT_CHECK)
 		return false;
-	answer_daemon(request, over || moment == WAIT_CLOSING ? 200 : 202);
+	answer_json(request, moment == WAIT_CLOSING ? 200 : 202,
+	        json_pack("{s:o, s:o, s:o*}", "daemon", view_daemon(request->daemon), "shutdown",
+	                view_shutdown(request->daemon), "report",
+	                report_of_this_run(request->daemon)));
 	return true;
 }
 

@@ -91,6 +91,8 @@ static bool start_has_failed(struct request *request, const struct worker *worke
 		answer_problem(request, 500, "%s has failed: %s", name, worker->detail);
 	else if (!worker->wanted)
 		answer_problem(request, 409, "%s was stopped meanwhile", name);
+	else if (is_down(worker))
+		answer_problem(request, 409, "%s has ended already: %s", name, worker->detail);
 	else if (worker->fleet->held)
 		answer_problem(request, 409, "%s is held: the daemon drains or shuts down", name);
 	else

@@ -45,6 +45,14 @@ static bool error_may_pass(int error)
 	       error == -ENOSPC;
 }
 
+/* Of the others their new state tells; periodic work just waits for its next slot. */
+static void tell_failed_start(const struct worker *worker)
+{
+	log_event(LOG_LEVEL_WARNING,
+	        &(struct log_fields){ LOG_WORKER_ENDED, .worker = worker->config->name }, "%s",
+	        worker->detail);
+}
+
 static void launch(struct worker *worker)
 {
 	struct run *run = NULL;
@@ -52,8 +60,11 @@ static void launch(struct worker *worker)
 	worker->detail[0] = worker->status_text[0] = '\0';
 	worker->started_at = now_of(worker);
 	worker->next_start_at = 0;
+	worker->skip_told = false;
 	int r = worker->work->start(worker, &run);
 	if (r < 0) {
+		if (worker->config->when == WHEN_EVERY)
+			tell_failed_start(worker);
 		worker_follow_end(worker, false, error_may_pass(r));
 		return;
 	}
@@ -112,6 +123,18 @@ int worker_consider(struct worker *worker)
 	return 1;
 }
 
+/* The first skip of a run is told; how many there were says the status. */
+static void skip_slot(struct worker *worker)
+{
+	worker->skipped++;
+	if (TAKE(worker->skip_told, true))
+		return;
+	log_event(LOG_LEVEL_WARNING,
+	        &(struct log_fields){ LOG_WORKER_STATE, .worker = worker->config->name },
+	        "still running at its next time: skipped, %llu so far",
+	        (unsigned long long)worker->skipped);
+}
+
 static void slot_due(struct qs_timer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, slot_timer);
@@ -122,11 +145,7 @@ static void slot_due(struct qs_timer *timer)
 		next = qs_time_add(now, worker->config->every);
 	qs_timer_arm(&worker->slot_timer, next);
 	if (worker->run && !worker->fleet->held) {
-		worker->skipped++;
-		log_event(LOG_LEVEL_WARNING,
-		        &(struct log_fields){ LOG_WORKER_STATE, .worker = worker->config->name },
-		        "still running at its next time: skipped, %llu so far",
-		        (unsigned long long)worker->skipped);
+		skip_slot(worker);
 	} else if (!worker->fleet->held && worker->state == WORKER_WAITING) {
 		launch(worker);
 	}
@@ -246,10 +265,12 @@ void worker_note_pushed(struct worker *worker, enum qs_rung rung, enum qs_cause 
 	}
 	char waits_for[128] = "";
 	struct qs_task *task = task_of(worker);
-	if (task) {
+	if (task)
 		fields.task = qs_task_id(task);
+	/* Who it is has been told with the cancel; at the kill every moment counts, for all of
+	 * them. */
+	if (task && rung == QS_RUNG_CANCEL)
 		task->kind->describe(task, waits_for, sizeof(waits_for));
-	}
 	log_event(LOG_LEVEL_WARNING, &fields, "%s%s%s", push_text(rung), *waits_for ? ": " : "",
 	        waits_for);
 	if (!list_empty(&worker->fleet->events->observers))
@@ -415,6 +436,9 @@ void worker_free(struct worker *worker)
 {
 	if (!worker)
 		return;
+	/* Abandoned at the end of the daemon. */
+	if (worker->run)
+		worker->work->free(worker->run);
 	list_remove(&worker->node);
 	qs_group_done(&worker->group);
 	qs_heartbeat_done(&worker->heartbeat);

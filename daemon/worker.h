@@ -71,6 +71,7 @@ struct worker {
 	bool removed;        /* by a reload: freed when nothing of it lives */
 	bool ready;          /* it has been ready in this run / `once`: has finished well */
 	bool by_policy;      /* its next start is a restart */
+	bool skip_told;      /* the log knows that this run makes slots be skipped */
 
 	struct qs_backoff backoff;
 	struct qs_rate limit;

@@ -12,9 +12,13 @@ static const char *const state_names[WORKER_STATE_COUNT] = { WORKER_STATE_MAP(WO
 
 #define TO(state) (1U << WORKER_##state)
 
-/* [from] = the states it may become. Only what has no live run may be waiting or at rest. */
+/*
+ * [from] = the states it may become. Only what has no live run may be waiting or at rest. Periodic
+ * work that could not be started goes on waiting, with another detail.
+ */
 static const unsigned moves[WORKER_STATE_COUNT] = {
-	[WORKER_WAITING] = TO(STARTING) | TO(RUNNING) | TO(BACKOFF) | TO(STOPPED) | TO(FAILED),
+	[WORKER_WAITING] =
+	        TO(WAITING) | TO(STARTING) | TO(RUNNING) | TO(BACKOFF) | TO(STOPPED) | TO(FAILED),
 	[WORKER_STARTING] =
 	        TO(RUNNING) | TO(STOPPING) | TO(WAITING) | TO(BACKOFF) | TO(STOPPED) | TO(FAILED),
 	[WORKER_RUNNING] = TO(STOPPING) | TO(WAITING) | TO(BACKOFF) | TO(STOPPED) | TO(FAILED),
@@ -35,9 +39,12 @@ bool worker_may_become(enum worker_state from, enum worker_state to)
 	return (moves[from] & (1U << to)) != 0;
 }
 
-static enum log_level level_of(enum worker_state state)
+/* In a shutdown the verdict says it all. */
+static enum log_level level_of(const struct worker *worker)
 {
-	switch (state) {
+	if (worker->fleet->ending && !worker->run)
+		return LOG_LEVEL_DEBUG;
+	switch (worker->state) {
 	case WORKER_FAILED:
 		return LOG_LEVEL_ERROR;
 	case WORKER_BACKOFF:
@@ -60,13 +67,12 @@ static void tell(const struct worker *worker, enum worker_state before)
 	struct log_fields fields = { .event = LOG_WORKER_STATE, .worker = worker->config->name };
 
 	if (pid > 0)
-		log_event(level_of(worker->state), &fields, "%s, pid %d%s%s",
+		log_event(level_of(worker), &fields, "%s, pid %d%s%s",
 		        worker_state_name(worker->state), (int)pid, *worker->detail ? ": " : "",
 		        worker->detail);
 	else
-		log_event(level_of(worker->state), &fields, "%s%s%s",
-		        worker_state_name(worker->state), *worker->detail ? ": " : "",
-		        worker->detail);
+		log_event(level_of(worker), &fields, "%s%s%s", worker_state_name(worker->state),
+		        *worker->detail ? ": " : "", worker->detail);
 	if (list_empty(&worker->fleet->events->observers))
 		return;
 	events_emit(worker->fleet->events, "worker-state",

@@ -68,10 +68,11 @@ static void perform(struct qs_coordinator *c, unsigned actions)
 	atomic_store(&c->chronicle.overdue_stages, c->fsm.overdue_stages);
 }
 
-/* Feeds one event, then the time for as long as the machine asks for it at once. */
-static int feed(struct qs_coordinator *c, enum fsm_event event, unsigned stages)
+/* Feeds what happened at that time, then the present for as long as the machine asks for it at
+ * once. */
+static int feed_at(struct qs_coordinator *c, enum fsm_event event, uint64_t at, unsigned stages)
 {
-	int actions = fsm_step(&c->fsm, event, now_of(c), stages);
+	int actions = fsm_step(&c->fsm, event, at, stages);
 
 	if (actions < 0)
 		return actions;
@@ -86,9 +87,14 @@ static int feed(struct qs_coordinator *c, enum fsm_event event, unsigned stages)
 	return 0;
 }
 
+static int feed(struct qs_coordinator *c, enum fsm_event event)
+{
+	return feed_at(c, event, now_of(c), 0);
+}
+
 static void time_due(struct qs_timer *timer)
 {
-	(void)feed(container_of(timer, struct qs_coordinator, timer), FSM_TIME, 0);
+	(void)feed(container_of(timer, struct qs_coordinator, timer), FSM_TIME);
 }
 
 static bool asked_are_gone(const struct qs_coordinator *c)
@@ -104,9 +110,9 @@ static void check_emptiness(struct qs_job *job)
 	if (!fsm_stopping(&c->fsm) || c->fsm.state == FSM_QUIESCED)
 		return;
 	if (c->root->live == 0)
-		(void)feed(c, FSM_ALL_EMPTY, 0);
+		(void)feed(c, FSM_ALL_EMPTY);
 	else if (asked_are_gone(c))
-		(void)feed(c, FSM_STAGE_EMPTY, 0);
+		(void)feed(c, FSM_STAGE_EMPTY);
 }
 
 static void task_left(struct qs_group *root _unused_, void *arg)
@@ -145,28 +151,31 @@ void qs_coordinator_done(struct qs_coordinator *coordinator)
 
 void qs_coordinator_stop(struct qs_coordinator *coordinator, const struct qs_stop_reason *reason)
 {
+	uint64_t now = now_of(coordinator), at = reason->at == 0 ? now : MIN(reason->at, now);
 	unsigned stages = 1;
 
+	/* The loop may hear of it late, but the time runs from the request, as it does for the
+	 * guard. */
 	if (!fsm_stopping(&coordinator->fsm)) {
 		coordinator->chronicle.reason = *reason;
-		atomic_store(&coordinator->chronicle.requested_at, now_of(coordinator));
+		atomic_store(&coordinator->chronicle.requested_at, at);
 		qs_ledger_retain(coordinator->root->context->ledger);
 		if (coordinator->count_stages)
 			stages = MAX(1U, coordinator->count_stages(coordinator->hooks.arg));
 	}
-	(void)feed(coordinator, FSM_STOP, stages);
+	(void)feed_at(coordinator, FSM_STOP, at, stages);
 }
 
 int qs_coordinator_drain(struct qs_coordinator *coordinator)
 {
-	int r = feed(coordinator, FSM_DRAIN, 0);
+	int r = feed(coordinator, FSM_DRAIN);
 
 	return r == -EINVAL ? -EBUSY : r;
 }
 
 int qs_coordinator_resume(struct qs_coordinator *coordinator)
 {
-	int r = feed(coordinator, FSM_RESUME, 0);
+	int r = feed(coordinator, FSM_RESUME);
 
 	return r == -EINVAL ? -EBUSY : r;
 }

@@ -49,7 +49,8 @@ QS_MUST_CHECK int qs_coordinator_init(struct qs_coordinator *coordinator, struct
         const struct shutdown_plan *plan, const struct qs_coordinator_hooks *hooks);
 void qs_coordinator_done(struct qs_coordinator *coordinator);
 
-/* A request to stop: the first begins, each further one moves a phase on. */
+/* A request to stop: the first begins, each further one moves a phase on. What has a time (`at` of
+ * its reason) is counted from then, otherwise from now. */
 void qs_coordinator_stop(struct qs_coordinator *coordinator, const struct qs_stop_reason *reason);
 
 /* -EBUSY once a stop was asked for; drain twice or resume without drain is 0. */

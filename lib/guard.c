@@ -87,9 +87,29 @@ int qs_guard_block_signals(void)
 
 /* --- the loop's side --- */
 
+static void take_out(struct qs_guard *guard, unsigned i)
+{
+	guard->letters--;
+	memmove(&guard->inbox[i], &guard->inbox[i + 1],
+	        (guard->letters - i) * sizeof(guard->inbox[0]));
+}
+
+/* Of each signal only the latest is kept: a storm of them must not leave a stop without room. */
+static void forget_signal(struct qs_guard *guard, int signo)
+{
+	for (unsigned i = 0; i < guard->letters; i++) {
+		if (guard->inbox[i].kind != LETTER_SIGNAL || guard->inbox[i].signo != signo)
+			continue;
+		take_out(guard, i);
+		return;
+	}
+}
+
 static void post(struct qs_guard *guard, const struct letter *letter)
 {
 	pthread_mutex_lock(&guard->lock);
+	if (letter->kind == LETTER_SIGNAL)
+		forget_signal(guard, letter->signo);
 	/* Beyond what fits, a further request has nothing left to say: every phase has been
 	 * skipped. */
 	if (guard->letters < INBOX_SIZE)
@@ -104,8 +124,7 @@ static bool take_letter(struct qs_guard *guard, struct letter *ret_letter)
 	bool any = guard->letters > 0;
 	if (any) {
 		*ret_letter = guard->inbox[0];
-		guard->letters--;
-		memmove(guard->inbox, guard->inbox + 1, guard->letters * sizeof(guard->inbox[0]));
+		take_out(guard, 0);
 	}
 	pthread_mutex_unlock(&guard->lock);
 	return any;
@@ -141,6 +160,9 @@ static void advance_shadow(struct qs_guard *guard, uint64_t now)
 void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *reason)
 {
 	struct letter letter = { .kind = LETTER_STOP, .reason = *reason };
+
+	if (guard->options.asked)
+		guard->options.asked(guard->options.arg);
 	uint64_t now = qs_time_now();
 
 	pthread_mutex_lock(&guard->lock);

@@ -28,6 +28,8 @@ struct qs_guard_options {
 	void (*stop_requested)(
 	        const struct qs_stop_reason *reason, void *arg); /* once for each request */
 	void (*signalled)(int signo, void *arg);                 /* HUP, USR1, USR2 */
+	/* In the thread that asks, before the request gets its time. May be NULL. */
+	void (*asked)(void *arg);
 	/* In the guard's thread, without allocation where the loop may be stuck: */
 	void (*alive)(void *arg); /* the loop turns */
 	void (*stalled)(

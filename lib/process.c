@@ -13,9 +13,16 @@
 #include <sys/wait.h>
 
 #include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 /* How often a tree is stopped and looked through before it is killed as far as it is known. */
 #define FREEZE_ROUNDS 8
+
+/*
+ * After so many doubtful scans what was missed is another tree's: of one's own something would have
+ * been found in that time, and the one must not be kept waiting by the other.
+ */
+#define DOUBTS_MAX 64
 
 struct qs_task *qs_process_task(struct qs_process *process)
 {
@@ -59,7 +66,7 @@ static int signal_of_rung(const struct qs_process *process, enum qs_rung rung, b
 	return first ? process->stop_signal : 0;
 }
 
-static void tell_orphans(struct qs_process *process, enum qs_rung rung)
+static void tell_orphans(struct qs_process *process, enum qs_rung rung, bool group_was_told)
 {
 	list_for_each (node, &process->orphans) {
 		struct qs_orphan *orphan = list_entry(node, struct qs_orphan, in_owner);
@@ -67,80 +74,129 @@ static void tell_orphans(struct qs_process *process, enum qs_rung rung)
 		if (orphan->told >= rung)
 			continue;
 		orphan->told = (uint8_t)rung;
-		if (orphan->group != process->pid && signo > 0)
+		if (signo > 0 && !(group_was_told && orphan->group == process->pid))
 			signal_one(orphan->child.pid, signo);
 	}
 }
 
-static void tell_cgroup(struct qs_process *process, enum qs_rung rung)
+static void tell_cgroup(const struct qs_process *process, int signo)
 {
 	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
-	int signo = signal_of_rung(process, rung, !process->left_told);
 
-	process->left_told = true;
-	if (signo == 0)
-		return;
 	qs_pids_of_cgroup(&pids, process);
 	for (size_t i = 0; i < pids.count; i++)
 		if (getpgid(pids.items[i]) != process->pid)
 			signal_one(pids.items[i], signo);
 }
 
-/* While the leader lives, the tree outside its process group is the leader's to end. */
-static void tell_left(struct qs_process *process)
+static void tell_group(const struct qs_process *process, int signo)
 {
-	enum qs_rung rung = qs_task_rung(&process->task);
+	signal_group(process, signo);
+	signal_group(process, SIGCONT);
+}
 
+/* Outside of its process group too, once there is no leader to see to them. */
+static void tell(struct qs_process *process, int signo)
+{
+	tell_group(process, signo);
+	if (!process->exited)
+		return;
+	process->left_told = true;
 	if (process->has_cgroup)
-		tell_cgroup(process, rung);
+		tell_cgroup(process, signo);
 	else
-		tell_orphans(process, rung);
+		tell_orphans(process, qs_task_rung(&process->task), true);
+}
+
+/*
+ * Who will lose its ancestors may show nothing of where it came from. While they live, it is still
+ * to be seen.
+ */
+static void remember_tree(struct qs_process *process)
+{
+	if (process->reaper->subreaper && !process->has_cgroup && !process->exited)
+		qs_pids_of_tree(&process->known, process);
 }
 
 static void process_ask(struct qs_task *task)
 {
 	struct qs_process *process = qs_process_of_task(task);
 
+	remember_tree(process);
 	qs_process_tell_stop(process);
-	signal_group(process, process->stop_signal);
-	signal_group(process, SIGCONT);
-	if (process->exited)
-		tell_left(process);
+	tell(process, process->stop_signal);
 }
 
 static void process_cancel(struct qs_task *task)
 {
 	struct qs_process *process = qs_process_of_task(task);
 
-	if (process->cancel_signal <= 0)
+	if (process->cancel_signal > 0)
+		tell(process, process->cancel_signal);
+}
+
+/*
+ * The leader is gone and something is left. Even if that was told with the leader it is told once
+ * more: a shell that was about to fork when the signal came has left a child that never heard it.
+ */
+static void press_on(struct qs_process *process)
+{
+	enum qs_rung rung = qs_task_rung(&process->task);
+
+	if (rung == QS_RUNG_NONE)
+		qs_task_ask(&process->task, QS_CAUSE_LEADER_EXIT, QS_FOREVER);
+	else if (process->killing)
 		return;
-	signal_group(process, process->cancel_signal);
-	signal_group(process, SIGCONT);
-	if (process->exited)
-		tell_left(process);
+	else if (!process->left_told)
+		tell(process, signal_of_rung(process, rung, true));
+	else
+		tell_orphans(process, rung, false);
 }
 
 /* --- kill --- */
 
+static bool has_left_group(const struct qs_pids *pids, pid_t group)
+{
+	for (size_t i = 0; i < pids->count; i++) {
+		pid_t present = getpgid(pids->items[i]);
+		if (present >= 0 && present != group)
+			return true;
+	}
+	return false;
+}
+
+/* Again and again until nothing new is found: what is stopped forks no more. */
+static void freeze(struct qs_pids *pids, const struct qs_process *process)
+{
+	for (unsigned round = 0; round < FREEZE_ROUNDS; round++) {
+		size_t known = pids->count;
+		qs_pids_signal(pids, SIGSTOP);
+		pids->count = 0;
+		qs_pids_of_tree(pids, process);
+		if (pids->count <= known)
+			break;
+	}
+}
+
 /*
- * Who loses its parent is harder to find. So a tree of more than one is stopped first, again and
- * again until nothing new is found in it, and only then killed.
+ * A process group dies in one piece. Whoever has left it is harder to find once it has lost its
+ * parent, so such a tree is stopped before it is killed.
  */
-static void kill_by_hand(const struct qs_process *process)
+static void kill_by_hand(struct qs_process *process)
 {
 	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
-	size_t known = 1;
 
-	for (unsigned round = 0; round < FREEZE_ROUNDS; round++) {
-		pids.count = 0;
-		qs_pids_of_tree(&pids, process);
-		if (pids.count <= known)
-			break;
-		known = pids.count;
-		qs_pids_signal(&pids, SIGSTOP);
-	}
+	qs_pids_of_tree(&pids, process);
+	if (has_left_group(&pids, process->pid))
+		freeze(&pids, process);
 	signal_group(process, SIGKILL);
-	qs_pids_signal(&pids, SIGKILL);
+	for (size_t i = 0; i < pids.count; i++) {
+		if (!process->group_gone && getpgid(pids.items[i]) == process->pid)
+			continue;
+		(void)kill(pids.items[i], SIGKILL);
+		if (!qs_pids_contain(&process->known, pids.items[i]))
+			qs_pids_add(&process->known, pids.items[i]);
+	}
 }
 
 static void kill_tree(struct qs_process *process)
@@ -268,15 +324,19 @@ static enum left look_into_cgroup(struct qs_process *process)
 	return empty < 0 ? LEFT_UNKNOWN : empty ? LEFT_NOTHING : LEFT_SOMETHING;
 }
 
-static enum left look_for_rest(struct qs_process *process, bool scanned)
+static enum left look_for_rest(struct qs_process *process, enum scan scan)
 {
 	if (process->has_cgroup)
 		return look_into_cgroup(process);
 	if (!process->group_gone && kill(-process->pid, 0) < 0 && errno == ESRCH)
 		process->group_gone = true;
-	if (!process->group_gone || !list_empty(&process->orphans))
+	if (!process->group_gone || !list_empty(&process->orphans)) {
+		process->doubts = 0;
 		return LEFT_SOMETHING;
-	return scanned ? LEFT_NOTHING : LEFT_UNKNOWN;
+	}
+	if (scan == SCAN_DOUBTFUL && ++process->doubts >= DOUBTS_MAX)
+		return LEFT_NOTHING;
+	return scan == SCAN_COMPLETE ? LEFT_NOTHING : LEFT_UNKNOWN;
 }
 
 static bool is_well_when_asked(const struct qs_process *process)
@@ -316,15 +376,7 @@ static void end(struct qs_process *process)
 	qs_task_end(&process->task, outcome, well, is_well_when_asked(process));
 }
 
-static void press_on(struct qs_process *process)
-{
-	if (qs_task_rung(&process->task) == QS_RUNG_NONE)
-		qs_task_ask(&process->task, QS_CAUSE_LEADER_EXIT, QS_FOREVER);
-	else if (!process->killing && (!process->has_cgroup || !process->left_told))
-		tell_left(process);
-}
-
-void qs_process_look(struct qs_process *process, bool scanned)
+void qs_process_look(struct qs_process *process, enum scan scan)
 {
 	/* Abandoned: its owner frees it. */
 	if (!process->task.record) {
@@ -334,7 +386,7 @@ void qs_process_look(struct qs_process *process, bool scanned)
 	if (process->exited && !process->announced)
 		announce(process);
 	if (process->exited) {
-		enum left left = look_for_rest(process, scanned);
+		enum left left = look_for_rest(process, scan);
 		if (left == LEFT_NOTHING) {
 			end(process);
 			return;
@@ -351,6 +403,7 @@ void qs_process_free(struct qs_process *process)
 	if (!process)
 		return;
 	retire(process);
+	qs_pids_done(&process->known);
 	free(process->stop_success);
 	free(process);
 }

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 #define LEAF        "daemon"
 #define TREE_PREFIX "task-"

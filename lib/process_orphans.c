@@ -1,12 +1,13 @@
 /*
  * What a tree consists of where no cgroup says so. A process that leaves its process group and
  * whose parent ends comes to us, the subreaper, as an orphan. Whose it is, it shows by itself: the
- * names in its environment that we gave to its ancestor, or else its process group or session.
+ * names in its environment that we gave to its ancestor, or else its process group or session, or
+ * that it was seen below a leader when that was asked to end.
  *
  * Why one scan of our own children finds everything that is left of a tree: of each living member
  * the ancestors lead up to a child of ours. A child that ends hands its own children to us before
  * we hear of its end. So after the last end that we have heard of, whatever lives is below a child
- * that is in the list; and if that one ends meanwhile, we hear of that and scan again.
+ * that is in the list. If that one ends meanwhile, the scan is doubtful and is made again.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -16,8 +17,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 #define PIDS_MAX 65536 /* more are left for the next time */
 #define TRIES    8     /* to read the environment of a process that has none yet */
@@ -37,6 +39,14 @@ void qs_pids_add(struct qs_pids *pids, pid_t pid)
 		pids->capacity = capacity;
 	}
 	pids->items[pids->count++] = pid;
+}
+
+bool qs_pids_contain(const struct qs_pids *pids, pid_t pid)
+{
+	for (size_t i = 0; i < pids->count; i++)
+		if (pids->items[i] == pid)
+			return true;
+	return false;
 }
 
 void qs_pids_signal(const struct qs_pids *pids, int signo)
@@ -105,23 +115,35 @@ static void search_children(struct qs_pids *pids, pid_t parent)
 	}
 }
 
-void qs_pids_of_children(struct qs_pids *pids, pid_t pid)
+/* Each thread has its own list. One that is gone has handed it on; a kernel without lists has none.
+ */
+static void read_threads(struct qs_pids *pids, pid_t pid, const char *path)
 {
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	_cleanup_(closedirp) DIR *task = opendir(path);
+
 	for (const struct dirent *entry; task && (entry = readdir(task));) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		/* A thread that is gone has handed its children on; a missing list is another
-		 * matter. */
 		if (read_children(pids, dirfd(task), entry->d_name) == -ENOENT &&
 		        faccessat(dirfd(task), entry->d_name, F_OK, 0) == 0) {
 			search_children(pids, pid);
 			return;
 		}
 	}
+}
+
+/* The directory of threads has one link for each of them and two more. Most have one thread. */
+void qs_pids_of_children(struct qs_pids *pids, pid_t pid)
+{
+	char path[32], thread[48];
+	struct stat task;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	snprintf(thread, sizeof(thread), "%s/%d", path, (int)pid);
+	if (stat(path, &task) < 0)
+		return;
+	if (task.st_nlink != 3 || read_children(pids, AT_FDCWD, thread) < 0)
+		read_threads(pids, pid, path);
 }
 
 void qs_pids_add_descendants(struct qs_pids *pids)
@@ -179,35 +201,43 @@ static struct marks read_marks(const struct qs_reaper *reaper, pid_t pid)
 	return marks;
 }
 
-static bool shares_group(const struct qs_process *process, const struct qs_orphan *orphan)
+/*
+ * What was seen of it, or a process group or session that began with what was seen of it. Our own
+ * session, in which leaders begin, is never among them.
+ */
+static bool is_known(const struct qs_process *process, const struct qs_orphan *orphan)
 {
-	if (orphan->group == process->pid)
-		return true;
-	list_for_each (node, &process->orphans) {
-		const struct qs_orphan *other = list_entry(node, struct qs_orphan, in_owner);
-		if (other != orphan &&
-		        (orphan->group == other->group || orphan->session == other->child.pid))
-			return true;
-	}
-	return false;
+	return orphan->group == process->pid ||
+	       qs_pids_contain(&process->known, orphan->child.pid) ||
+	       qs_pids_contain(&process->known, orphan->group) ||
+	       qs_pids_contain(&process->known, orphan->session);
+}
+
+/* Its children may show nothing but that, once it is gone. Not for as long as a tree may live. */
+static void remember(struct qs_process *process, const struct qs_orphan *orphan)
+{
+	if (!process->exited && qs_task_rung(&process->task) == QS_RUNG_NONE)
+		return;
+	if (orphan->group == orphan->child.pid || orphan->session == orphan->child.pid)
+		qs_pids_add(&process->known, orphan->child.pid);
 }
 
 static struct qs_process *find_owner(
         const struct qs_reaper *reaper, const struct qs_orphan *orphan, const struct marks *marks)
 {
 	uint64_t id = marks->by_socket > 0 ? marks->by_socket : marks->foreign ? 0 : marks->by_task;
-	struct qs_process *by_group = NULL;
+	struct qs_process *known = NULL;
 
 	list_for_each (node, &reaper->processes) {
 		struct qs_process *process = list_entry(node, struct qs_process, in_reaper);
-		if (process->has_cgroup)
+		if (process->has_cgroup || !process->task.record)
 			continue;
 		if (id > 0 && process->id == id)
 			return process;
-		if (shares_group(process, orphan))
-			by_group = process;
+		if (is_known(process, orphan))
+			known = process;
 	}
-	return by_group;
+	return known;
 }
 
 /* --- orphans --- */
@@ -233,17 +263,22 @@ static void decide(struct qs_reaper *reaper, struct qs_orphan *orphan)
 	set_tries(reaper, orphan, 0);
 	list_remove(&orphan->in_owner);
 	list_append(&process->orphans, &orphan->in_owner);
-	orphan->process = process;
+	remember(process, orphan);
 	process->kill_again = process->killing;
 }
 
-/* A zombie is nobody's any more: its own children are ours by now, and we are about to reap it. */
+/*
+ * A zombie shows no environment, and we are about to reap it. But its own children have come to us
+ * just now, perhaps too late for the list that this scan goes through.
+ */
 static void adopt(struct qs_reaper *reaper, pid_t pid)
 {
 	struct proc_stat stat;
 
-	if (read_stat(pid, &stat) < 0 || stat.state == 'Z' || stat.state == 'X')
+	if (read_stat(pid, &stat) < 0 || stat.state == 'Z' || stat.state == 'X') {
+		reaper->doubtful = true;
 		return;
+	}
 	struct qs_orphan *orphan = calloc(1, sizeof(*orphan));
 	if (!orphan)
 		return;
@@ -260,6 +295,7 @@ void qs_orphans_scan(struct qs_reaper *reaper)
 {
 	_cleanup_(qs_pids_done) struct qs_pids pids = { 0 };
 
+	reaper->doubtful = false;
 	qs_pids_of_children(&pids, reaper->pid);
 	for (size_t i = 0; i < pids.count; i++) {
 		struct qs_child *child = qs_reaper_find_child(reaper, pids.items[i]);

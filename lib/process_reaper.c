@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_members.h"
 
 #define SCAN_INTERVAL (2 * QS_MSEC)
 #define RETRY_FIRST   (1 * QS_MSEC)
@@ -177,24 +177,23 @@ void qs_reaper_scan(struct qs_reaper *reaper)
 	qs_orphans_scan(reaper);
 }
 
-/* Whether all orphans are known, so that a tree without any can be called empty. */
-static bool scan(struct qs_reaper *reaper, uint64_t now)
+static enum scan scan(struct qs_reaper *reaper, uint64_t now)
 {
 	bool needed = false;
 
 	list_for_each (node, &reaper->pending)
 		needed = needed || needs_scan(list_entry(node, struct qs_process, in_pending));
 	if (!needed || !reaper->subreaper)
-		return true;
+		return SCAN_COMPLETE;
 	if (reaper->scanned_at != now && now < qs_time_add(reaper->scanned_at, SCAN_INTERVAL))
-		return false;
+		return SCAN_NONE;
 	qs_reaper_scan(reaper);
-	return reaper->undecided == 0;
+	return reaper->undecided > 0 || reaper->doubtful ? SCAN_DOUBTFUL : SCAN_COMPLETE;
 }
 
-static void arm_timer(struct qs_reaper *reaper, uint64_t now, bool scanned)
+static void arm_timer(struct qs_reaper *reaper, uint64_t now, enum scan scanned)
 {
-	uint64_t at = scanned ? QS_FOREVER : qs_time_add(now, SCAN_INTERVAL);
+	uint64_t at = scanned == SCAN_COMPLETE ? QS_FOREVER : qs_time_add(now, SCAN_INTERVAL);
 	bool retry = false;
 
 	list_for_each (node, &reaper->pending)
@@ -215,7 +214,8 @@ static void look_at_pending(struct qs_job *job)
 {
 	struct qs_reaper *reaper = container_of(job, struct qs_reaper, job);
 	uint64_t now = qs_loop_now(reaper->context->loop);
-	bool scanned = scan(reaper, now), retry = now >= reaper->retry_at;
+	bool retry = now >= reaper->retry_at;
+	enum scan scanned = scan(reaper, now);
 	struct list todo;
 
 	if (retry) {
@@ -290,7 +290,12 @@ static int look_around(struct qs_reaper *reaper)
 		return -EIO;
 	snprintf(reaper->notify_prefix, sizeof(reaper->notify_prefix), "quiesce-%016" PRIx64 "-",
 	        number);
-	return qs_lift_fd(&reaper->null_fd);
+	int r = qs_lift_fd(&reaper->null_fd);
+	for (int seat = 0; r == 0 && seat < SEAT_COUNT; seat++) {
+		reaper->seats[seat] = fcntl(reaper->null_fd, F_DUPFD_CLOEXEC, CHILD_FD_COUNT);
+		r = reaper->seats[seat] < 0 ? -errno : 0;
+	}
+	return r;
 }
 
 static int set_up(struct qs_reaper *reaper, const struct qs_reaper_options *options)
@@ -319,7 +324,7 @@ int qs_reaper_new(struct qs_context *context, const struct qs_reaper_options *op
 	reaper->context = context;
 	reaper->no_clone3 = options->no_clone3;
 	reaper->null_fd = reaper->child_signal.fd = reaper->cgroup_events.fd = -1;
-	reaper->cgroup_fd = -1;
+	reaper->cgroup_fd = reaper->seats[SEAT_OUTPUT] = reaper->seats[SEAT_STOP] = -1;
 	reaper->retry_after = RETRY_FIRST;
 	reaper->retry_at = QS_FOREVER;
 	list_init(&reaper->processes);
@@ -348,6 +353,8 @@ void qs_reaper_free(struct qs_reaper *reaper)
 	qs_timer_done(&reaper->timer);
 	list_for_each (node, &reaper->strays)
 		qs_orphan_free(reaper, list_entry(node, struct qs_orphan, in_owner));
+	closep(&reaper->seats[SEAT_OUTPUT]);
+	closep(&reaper->seats[SEAT_STOP]);
 	closep(&reaper->null_fd);
 	if (reaper->stack)
 		(void)munmap(reaper->stack, CHILD_STACK_SIZE);

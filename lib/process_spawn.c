@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_spawn.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -161,12 +161,21 @@ _child_code_ static int set_surroundings(const struct launch *launch)
 	return 0;
 }
 
+/*
+ * With a thousand workers the parent has several thousand descriptors. To copy its table and close
+ * them one by one would cost each child more than its exec. So the child shares the table at first,
+ * what it needs has a seat low in it, and the table becomes its own up to there only.
+ */
 _child_code_ static int set_descriptors(const struct launch *launch)
 {
-	const int sources[CHILD_FD_COUNT] = { launch->reaper->null_fd, launch->spawn->output_fd,
-		launch->spawn->output_fd, launch->spawn->stop_fd };
+	const struct qs_reaper *reaper = launch->reaper;
+	const int output = reaper->seats[SEAT_OUTPUT], stop = reaper->seats[SEAT_STOP];
+	const int sources[CHILD_FD_COUNT] = { reaper->null_fd, output, output, stop };
+	int last = MAX(reaper->null_fd, MAX(output, stop));
 
 	launch->spawn->what = "descriptors";
+	if (syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+		return -1;
 	for (int fd = 0; fd < CHILD_FD_COUNT; fd++)
 		if (syscall(SYS_dup3, sources[fd], fd, 0) < 0)
 			return -1;
@@ -237,9 +246,17 @@ static pid_t launch_in_cgroup(_unused_ struct launch *launch, _unused_ uint64_t 
 }
 #endif
 
+#ifdef QUIESCE_TSAN
+/* ThreadSanitizer takes a child that shares our memory for a fork, and forgets its threads. */
+extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define CLONE __clone
+#else
+#define CLONE clone
+#endif
+
 static pid_t launch_anywhere(struct launch *launch, uint64_t flags)
 {
-	return clone(child_main, launch->reaper->stack + CHILD_STACK_SIZE, (int)flags | SIGCHLD,
+	return CLONE(child_main, launch->reaper->stack + CHILD_STACK_SIZE, (int)flags | SIGCHLD,
 	        launch, &launch->spawn->pidfd, NULL, NULL);
 }
 
@@ -258,7 +275,8 @@ static pid_t launch_and_join(struct launch *launch, uint64_t flags)
 
 static pid_t launch_child(struct qs_reaper *reaper, struct launch *launch)
 {
-	uint64_t flags = CLONE_VM | CLONE_VFORK | (launch->spawn->wants_pidfd ? CLONE_PIDFD : 0);
+	uint64_t flags = CLONE_VM | CLONE_VFORK | CLONE_FILES |
+	                 (launch->spawn->wants_pidfd ? CLONE_PIDFD : 0);
 
 	launch->spawn->what = "clone";
 	if (launch->spawn->cgroup_fd < 0)
@@ -280,6 +298,14 @@ void qs_spawn_wait(pid_t pid)
 		;
 }
 
+static int take_seats(const struct qs_reaper *reaper, int output_fd, int stop_fd)
+{
+	if (dup3(output_fd, reaper->seats[SEAT_OUTPUT], O_CLOEXEC) < 0 ||
+	        dup3(stop_fd, reaper->seats[SEAT_STOP], O_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
 int qs_spawn(struct qs_reaper *reaper, struct qs_spawn *spawn)
 {
 	struct launch launch = { .spawn = spawn, .reaper = reaper, .join_fd = -1 };
@@ -287,11 +313,19 @@ int qs_spawn(struct qs_reaper *reaper, struct qs_spawn *spawn)
 
 	spawn->error = 0;
 	spawn->pidfd = -1;
+	spawn->what = "descriptors";
+	int r = take_seats(reaper, spawn->output_fd, spawn->stop_fd);
+	if (r < 0)
+		return r;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &saved);
 	spawn->pid = launch_child(reaper, &launch);
 	int error = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	/* Nobody but the child keeps its ends open; this cannot fail where it has just succeeded.
+	 */
+	r = take_seats(reaper, reaper->null_fd, reaper->null_fd);
+	(void)r;
 	if (spawn->pid < 0)
 		return -error;
 	if (spawn->error == 0)

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/process_internal.h"
+#include "lib/process_members.h"
+#include "lib/process_spawn.h"
 
 /* --- the environment --- */
 

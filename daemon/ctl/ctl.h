@@ -27,6 +27,7 @@ enum ctl_status {
 
 struct options {
 	const char *socket; /* NULL: the default */
+	const char *file;   /* a report to read instead of asking for it, NULL: ask */
 	bool json, live, verbose, follow, help, version;
 	bool wait;
 	uint64_t wait_span; /* with `wait`, ns */

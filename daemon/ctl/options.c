@@ -16,13 +16,14 @@
 
 #define WAIT_DEFAULT (60 * QS_SEC)
 
-enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_WAIT, OPTION_LIVE, OPTION_VERSION };
+enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_WAIT, OPTION_LIVE, OPTION_FILE, OPTION_VERSION };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "wait", optional_argument, NULL, OPTION_WAIT },
 	{ "live", no_argument, NULL, OPTION_LIVE },
+	{ "file", required_argument, NULL, OPTION_FILE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "follow", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
@@ -60,6 +61,9 @@ static int take_option(struct options *options, int option, int argc, char **arg
 	case OPTION_LIVE:
 		options->live = true;
 		return 0;
+	case OPTION_FILE:
+		options->file = optarg;
+		return 0;
 	case 'v':
 		options->verbose = true;
 		return 0;
@@ -88,6 +92,7 @@ static int check_options(const struct options *options)
 		{ options->live, VERB_LIVE, "--live" },
 		{ options->verbose, VERB_VERBOSE, "--verbose" },
 		{ options->follow, VERB_FOLLOW, "--follow" },
+		{ options->file != NULL, VERB_FILE, "--file" },
 	};
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

@@ -24,7 +24,7 @@ static const struct verb verbs[] = {
 	        run_daemon_change },
 	{ "shutdown", "", "Stop all workers, then the daemon; again: one phase on", 0, 0, VERB_WAIT,
 	        "shutting down", run_shutdown },
-	{ "last-shutdown", "", "Show the report of the shutdown before this run",
+	{ "last-shutdown", "", "Show the report of the shutdown before this run", 0, 0, VERB_FILE,
 	        .run = run_last_shutdown },
 	{ "health", "", "Say whether the daemon is ready: exit status 0 or 1", 0, 0,
 	        VERB_LIVE | VERB_VERBOSE, .run = run_health },
@@ -38,6 +38,7 @@ static const struct {
 	{ VERB_LIVE, "--live", "Liveness instead of readiness" },
 	{ VERB_VERBOSE, "--verbose", "Each check by its name" },
 	{ VERB_FOLLOW, "--follow", "Go on with what is written from now on" },
+	{ VERB_FILE, "--file=PATH", "Read the report there, without asking the daemon" },
 };
 
 const struct verb *verb_find(const char *name)

@@ -12,6 +12,7 @@ enum verb_option {
 	VERB_LIVE = 1 << 1,
 	VERB_VERBOSE = 1 << 2,
 	VERB_FOLLOW = 1 << 3,
+	VERB_FILE = 1 << 4,
 };
 
 struct verb {

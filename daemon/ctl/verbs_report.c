@@ -182,10 +182,31 @@ static enum ctl_status print_tasks(const struct ctl *ctl, const json_t *report)
 	return status;
 }
 
+static enum ctl_status read_report(const struct ctl *ctl, json_t **ret_report)
+{
+	json_error_t error;
+	json_t *report = json_load_file(ctl->options.file, 0, &error);
+
+	if (!report) {
+		ctl_complain("%s: %s", ctl->options.file, error.text);
+		return CTL_FAILURE;
+	}
+	if (ctl->options.json) {
+		json_dumpf(report, stdout, JSON_COMPACT);
+		fputc('\n', stdout);
+		json_decref(report);
+		report = NULL;
+	}
+	*ret_report = report;
+	return CTL_OK;
+}
+
 enum ctl_status run_last_shutdown(struct ctl *ctl)
 {
 	_cleanup_(json_freep) json_t *report = NULL;
-	enum ctl_status status = client_get(ctl, "/v1/shutdowns/last", "last-shutdown", &report);
+	enum ctl_status status =
+	        ctl->options.file ? read_report(ctl, &report)
+	                          : client_get(ctl, "/v1/shutdowns/last", "last-shutdown", &report);
 
 	if (status != CTL_OK || !report)
 		return status;

@@ -11,7 +11,7 @@ _quiescectl()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		--socket)
+		--socket | --file)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			socket=(--socket "${COMP_WORDS[i]}")
@@ -44,6 +44,7 @@ _quiescectl()
 		start | stop | restart | reload | shutdown) options+=' --wait' ;;
 		health) options+=' --live --verbose' ;;
 		logs) options+=' --follow' ;;
+		last-shutdown) options+=' --file' ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 		return

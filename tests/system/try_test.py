@@ -2,6 +2,7 @@
 """packaging/try on a terminal of its own: Ctrl+C arrives once, the report is shown, nothing is left."""
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -124,7 +125,8 @@ class TryTest(unittest.TestCase):
         terminal.press_ctrl_c()
         self.assertEqual(terminal.status(), 150, terminal.output)
         self.assertEqual(terminal.output.count("the stop event is set"), 3, terminal.output)
-        _, shown, report = terminal.output.rpartition("\nVERDICT ")
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.output)
+        _, shown, report = plain.rpartition("\nVERDICT ")
         self.assertTrue(shown, terminal.output)
         for verdict in ("finished", "failed", "stopped", "cancelled", "killed"):
             self.assertIn(verdict, report)

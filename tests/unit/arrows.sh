@@ -77,7 +77,7 @@ only() {
 		grep -vE "^$pattern:" | sed "s|\$|   (only $pattern may)|" >>"$found"
 }
 only 'lib/loop[.]c' '(event2/|event[.]h)' lib include
-only 'daemon/control[a-z_]*[.][ch]' '(event2/|event[.]h|evhttp[.]h)' daemon
+only 'daemon/control_http[.]h' '(event2/|event[.]h|evhttp[.]h)' daemon
 only 'lib/http[.]c' 'curl/' lib include daemon
 only 'lib/notify[.]c' 'systemd/' lib include daemon
 

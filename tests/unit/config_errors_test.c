@@ -84,7 +84,7 @@ static const struct expectation values[] = {
 	        "a.yaml:1:23: shutdown.deadline: 'infinity' is out of range: 0s to 520w\n" },
 	{ "log: { max_line: 99999999999999999999 }",
 	        "a.yaml:1:18: log.max_line: '99999999999999999999' is out of range: 64B to "
-	        "1MiB\n" },
+	        "64KiB\n" },
 	{ "log: { max_line: 4KB }", "a.yaml:1:18: log.max_line: expected a size such as 4KiB or "
 	                            "256MiB, not '4KB'\n" },
 	{ "log: { level: loud }", "a.yaml:1:15: log.level: expected error, warning, info or debug, "

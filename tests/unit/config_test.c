@@ -79,7 +79,7 @@ START_TEST(an_empty_file_is_all_defaults)
 	ck_assert_uint_eq(config->log_max_line, 4096);
 	ck_assert(!config->report_sync);
 	ck_assert_ptr_null(config->control_socket);
-	ck_assert_str_eq(config->control_group, "quiesced");
+	ck_assert_ptr_null(config->control_group);
 	ck_assert_ptr_null(config->state_directory);
 	config_free(config);
 }

@@ -91,6 +91,23 @@ START_TEST(a_task_that_ignores_everything_is_left_behind_at_the_very_end)
 }
 END_TEST
 
+/* Or the guard, which counts from the request, would leave while the loop still has time. */
+START_TEST(a_stop_that_is_heard_late_is_counted_from_when_it_was_asked_for)
+{
+	struct qs_stop_reason late = reason;
+	struct fake_task task;
+	uint64_t now = qs_loop_now(world.loop);
+
+	late.at = now - QS_SEC / 2;
+	ck_assert_int_eq(fake_start(&task, &world.root, "a", QS_RUNG_COUNT, patient), 0);
+	qs_coordinator_stop(&coordinator, &late);
+	ck_assert_uint_eq(atomic_load(&coordinator.chronicle.requested_at), late.at);
+	ck_assert_uint_eq(ran_for(now), 23 * QS_SEC - QS_SEC / 2);
+	ck_assert_uint_eq(task.kills, 1);
+	qs_timer_done(&task.end);
+}
+END_TEST
+
 START_TEST(the_end_comes_with_the_last_task_not_with_the_deadline)
 {
 	struct fake_task quick, slow;
@@ -231,6 +248,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, with_nothing_alive_it_is_over_at_once);
 	tcase_add_test(tcase, a_task_that_ignores_everything_is_left_behind_at_the_very_end);
+	tcase_add_test(tcase, a_stop_that_is_heard_late_is_counted_from_when_it_was_asked_for);
 	tcase_add_test(tcase, the_end_comes_with_the_last_task_not_with_the_deadline);
 	tcase_add_test(tcase, each_further_request_moves_one_phase_on);
 	tcase_add_test(tcase, stages_follow_each_other_and_share_the_time);

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,33 @@ START_TEST(other_signals_are_told_to_the_loop_by_number)
 		ck_assert_int_eq(last_signal, each[i]);
 	}
 	ck_assert(!qs_stop_is_set(stop));
+	finish();
+}
+END_TEST
+
+/* The guard has read it once it is pending no more. */
+static void send_and_see_it_read(int signo)
+{
+	sigset_t pending;
+
+	ck_assert_int_eq(kill(getpid(), signo), 0);
+	do {
+		sched_yield();
+		ck_assert_int_eq(sigpending(&pending), 0);
+	} while (sigismember(&pending, signo));
+}
+
+START_TEST(a_storm_of_other_signals_leaves_room_for_a_stop)
+{
+	start(long_plan, 0);
+	for (int i = 0; i < 40; i++)
+		send_and_see_it_read(i % 2 ? SIGUSR1 : SIGUSR2);
+	send_and_see_it_read(SIGTERM);
+	qs_loop_run(loop);
+	ck_assert_uint_eq(requests, 1);
+	/* Of each the latest, in their order. */
+	ck_assert_uint_eq(signals, 2);
+	ck_assert_int_eq(last_signal, SIGUSR1);
 	finish();
 }
 END_TEST
@@ -287,6 +315,7 @@ int main(void)
 	tcase_add_test(tcase, sigterm_sets_the_stop_event_and_tells_the_loop_why);
 	tcase_add_test(tcase, a_signal_before_the_guard_was_there_is_not_lost);
 	tcase_add_test(tcase, other_signals_are_told_to_the_loop_by_number);
+	tcase_add_test(tcase, a_storm_of_other_signals_leaves_room_for_a_stop);
 	tcase_add_test(tcase, requests_from_other_threads_are_all_heard_and_the_first_reason_stays);
 	tcase_add_test(tcase, the_watchdog_is_told_on_only_by_way_of_the_loop);
 	tcase_add_test(tcase, a_stuck_loop_is_left_at_the_hard_deadline_with_last_words);
