@@ -49,9 +49,9 @@ int WRAPPED_CLONE(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 int __real_openat(int directory, const char *path, int flags, ...);
 int __wrap_openat(int directory, const char *path, int flags, ...);
 int __real_qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
-        struct qs_group *group, const struct qs_task_options *options);
+        struct qs_group *group, const struct qs_task_setup *options);
 int __wrap_qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
-        struct qs_group *group, const struct qs_task_options *options);
+        struct qs_group *group, const struct qs_task_setup *options);
 
 static bool is_refused(enum refused which)
 {
@@ -92,7 +92,7 @@ int WRAPPED_CLONE(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 }
 
 int __wrap_qs_task_init(struct qs_task *task, const struct qs_task_kind *kind,
-        struct qs_group *group, const struct qs_task_options *options)
+        struct qs_group *group, const struct qs_task_setup *options)
 {
 	return is_refused(REFUSE_TASK) ? -ENOBUFS : __real_qs_task_init(task, kind, group, options);
 }

@@ -61,7 +61,7 @@ START_TEST(what_is_left_of_the_group_and_hears_nothing_is_killed)
 	char *argv[] = { shell, option, text, NULL };
 	struct qs_process_options options = child_options(argv);
 
-	options.task.ladder = (struct qs_ladder){ 20 * QS_MSEC, 0 };
+	options.task.terms = child_terms((struct qs_ladder){ 20 * QS_MSEC, 0 });
 	child_start(&child, options);
 	check_verdict(QS_VERDICT_KILLED);
 }

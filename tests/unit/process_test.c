@@ -89,7 +89,7 @@ START_TEST(a_second_signal_comes_with_the_cancel_and_force_after_its_grace)
 	struct qs_process_options options = child_options(argv);
 
 	options.cancel_signal = SIGHUP;
-	options.task.ladder = (struct qs_ladder){ 20 * QS_MSEC, QS_FOREVER };
+	options.task.terms = child_terms((struct qs_ladder){ 20 * QS_MSEC, QS_FOREVER });
 	child_start(&child, options);
 	child_await_output(&child, "up\n");
 	child_ask(&child);
@@ -109,7 +109,7 @@ START_TEST(who_hears_nothing_but_force_is_killed)
 	char *argv[] = { shell, option, text, NULL };
 	struct qs_process_options options = child_options(argv);
 
-	options.task.ladder = (struct qs_ladder){ 20 * QS_MSEC, 20 * QS_MSEC };
+	options.task.terms = child_terms((struct qs_ladder){ 20 * QS_MSEC, 20 * QS_MSEC });
 	child_start(&child, options);
 	child_await_output(&child, "up\n");
 	child_end(&child, QS_VERDICT_KILLED);

@@ -28,7 +28,7 @@ static void start_impatiently(const char *script)
 	char *argv[] = { shell, option, text, NULL };
 	struct qs_process_options options = child_options(argv);
 
-	options.task.ladder = (struct qs_ladder){ 50 * QS_MSEC, 0 };
+	options.task.terms = child_terms((struct qs_ladder){ 50 * QS_MSEC, 0 });
 	child_start(&child, options);
 	free(text);
 }
@@ -210,7 +210,7 @@ START_TEST(a_storm_of_forks_without_a_leader_is_killed)
 
 	OPEN_OR_RETURN();
 	struct qs_process_options options = child_options(argv);
-	options.task.ladder = (struct qs_ladder){ 50 * QS_MSEC, 0 };
+	options.task.terms = child_terms((struct qs_ladder){ 50 * QS_MSEC, 0 });
 	child_start(&child, options);
 	check_verdict(QS_VERDICT_KILLED);
 }

@@ -236,13 +236,23 @@ static void on_ended(struct qs_task *task, enum qs_verdict verdict, void *arg)
 		child->on_ended(child);
 }
 
+/* Terms outlive the tasks on them: these live as long as the test. */
+const struct qs_task_terms *child_terms(struct qs_ladder ladder)
+{
+	static struct qs_task_terms terms[16];
+	static size_t used;
+
+	struct qs_task_terms *slot = &terms[used++ % ARRAY_SIZE(terms)];
+	*slot = (struct qs_task_terms){ .ladder = ladder, .ended = on_ended };
+	return slot;
+}
+
 struct qs_process_options child_options(char *const *argv)
 {
 	return (struct qs_process_options){
 		.task = { .name = "test",
 		        .owner = world.owner,
-		        .ladder = { QS_FOREVER, QS_FOREVER },
-		        .ended = on_ended },
+		        .terms = child_terms((struct qs_ladder){ QS_FOREVER, QS_FOREVER }) },
 		.argv = argv,
 		.environment = environ,
 		.umask = -1,

@@ -82,6 +82,9 @@ void world_turn(void);
 			world_turn(); \
 	} while (0)
 
+/* Terms with that ladder, for options.task.terms. */
+const struct qs_task_terms *child_terms(struct qs_ladder ladder);
+
 /* Options with the defaults of these tests: our environment, a ladder that never moves by itself.
  */
 struct qs_process_options child_options(char *const *argv);
