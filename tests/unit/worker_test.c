@@ -64,6 +64,7 @@ static void tear_down(void)
 {
 	qs_reaper_free(reaper);
 	qs_group_done(&root);
+	qs_context_done(&context);
 	qs_ledger_free(ledger);
 	qs_loop_free(loop);
 }
