@@ -80,9 +80,13 @@ static bool is_dev_null(pid_t pid, int fd)
 /* By way of a shell, which closes them; it execs, so the pid stays. */
 START_TEST(closed_standard_descriptors_do_not_become_other_files)
 {
-	char line[1024];
+	char line[1024], sleeper[64], yaml[128];
 
-	rig_init(&rig, "workers: { w: { exec: [sleep, \"1000\"] } }\n");
+	/* One that no other test has: it is there when the daemon has come as far. */
+	snprintf(sleeper, sizeof(sleeper), "sleep 1000.%d", (int)getpid());
+	snprintf(yaml, sizeof(yaml), "workers: { w: { exec: [%.5s, \"%s\"] } }\n", sleeper,
+	        sleeper + strlen("sleep "));
+	rig_init(&rig, yaml);
 	snprintf(line, sizeof(line),
 	        "cd %s && exec %s/bin/quiesced --config config.yaml --state-dir state "
 	        "--control-socket %s <&- >&- 2>&-",
@@ -92,7 +96,7 @@ START_TEST(closed_standard_descriptors_do_not_become_other_files)
 		execl("/bin/sh", "sh", "-c", line, NULL);
 		_exit(126);
 	}
-	rig_await_process("sleep 1000", true);
+	rig_await_process(sleeper, true);
 	for (int fd = 0; fd <= 2; fd++)
 		ck_assert_msg(is_dev_null(rig.pid, fd), "descriptor %d is something else", fd);
 	rig_await_state(&rig, "w", "running");

@@ -298,6 +298,31 @@ static void emit_until_unseen(void *arg)
 	}
 }
 
+/* How many pieces of memory hold what the one stream has not taken; into *arg. */
+static void emit_and_count_pieces(void *arg)
+{
+	const struct list *answering = &served.control->lists[CONNECTION_ANSWERING];
+	const struct connection *connection = list_entry(answering->next, struct connection, node);
+
+	ck_assert(!list_empty(answering));
+	for (int i = 0; i < 400; i++)
+		events_emit(&served.events, "test", json_pack("{s:i}", "number", i));
+	*(int *)arg = evbuffer_peek(bufferevent_get_output(connection->bev), -1, NULL, NULL, 0);
+}
+
+START_TEST(small_events_that_wait_to_be_taken_cost_little_more_than_their_text)
+{
+	int pieces = 0, fd = open_stream();
+
+	in_loop(emit_and_count_pieces, &pieces);
+	ck_assert_int_gt(pieces, 0);
+	ck_assert_int_lt(pieces, 40);
+	ck_assert(hear(fd, "\"number\":399}\n\r\n"));
+	close(fd);
+	await_connections(0);
+}
+END_TEST
+
 START_TEST(one_that_cannot_follow_is_told_and_cut)
 {
 	unsigned count = 0;
@@ -377,6 +402,8 @@ static Suite *later_suite(void)
 	tcase_add_test(streams, a_stream_tells_what_changes);
 	tcase_add_test(streams, a_half_closed_stream_goes_on_until_it_is_left);
 	tcase_add_test(streams, one_that_leaves_is_no_observer_any_more);
+	tcase_add_test(
+	        streams, small_events_that_wait_to_be_taken_cost_little_more_than_their_text);
 	tcase_add_test(streams, one_that_cannot_follow_is_told_and_cut);
 	suite_add_tcase(suite, streams);
 	tcase_add_checked_fixture(end, set_up, NULL);
