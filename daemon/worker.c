@@ -45,6 +45,11 @@ static bool error_may_pass(int error)
 	       error == -ENOSPC;
 }
 
+static const struct work *work_of(const struct worker_config *config)
+{
+	return config->module_path ? &module_work : &exec_work;
+}
+
 static void launch(struct worker *worker)
 {
 	struct run *run = NULL;
@@ -52,6 +57,8 @@ static void launch(struct worker *worker)
 	worker->detail[0] = worker->status_text[0] = '\0';
 	worker->started_at = now_of(worker);
 	worker->next_start_at = 0;
+	worker->hopeless = false;
+	worker->work = work_of(worker->config);
 	int r = worker->work->start(worker, &run);
 	if (r < 0) {
 		worker_follow_end(worker, false, error_may_pass(r));
@@ -298,7 +305,7 @@ void worker_note_ended(struct worker *worker, enum qs_verdict verdict)
 	else if (worker->config->when == WHEN_ONCE && verdict == QS_VERDICT_FINISHED)
 		worker->ready = true;
 	tell_end(worker, verdict);
-	worker_follow_end(worker, well, true);
+	worker_follow_end(worker, well, !worker->hopeless);
 }
 
 /* --- by the administrator --- */
@@ -377,7 +384,7 @@ int worker_new(struct fleet *fleet, const struct worker_config *config, struct w
 		return r;
 	worker->fleet = fleet;
 	worker->config = config;
-	worker->work = &exec_work;
+	worker->work = work_of(config);
 	worker->wanted = true;
 	worker->since = qs_loop_now(fleet->context->loop);
 	list_init(&worker->node);

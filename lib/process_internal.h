@@ -14,9 +14,9 @@
 
 #include "lib/process.h"
 
-/* Where a child finds its stop pipe; with 0, 1 and 2 all that it inherits. */
+/* Where a child finds its stop pipe; with 0, 1, 2 and QS_CHILD_EXTRA_FD all that it inherits. */
 #define CHILD_STOP_FD  3
-#define CHILD_FD_COUNT 4
+#define CHILD_FD_COUNT 5
 
 /* Enough for a few frames and the dynamic linker, should it still have to look a name up. */
 #define CHILD_STACK_SIZE (64 * 1024)
@@ -124,6 +124,7 @@ struct qs_spawn {
 	int death_signal;
 	int output_fd,
 	        stop_fd; /* the child's ends, like all its descriptors CHILD_FD_COUNT or higher */
+	int extra_fd;    /* below 0: none */
 	int cgroup_fd;   /* a directory, -1 for none */
 	bool wants_pidfd;
 	uint64_t open_files; /* 0: as the reaper found it */

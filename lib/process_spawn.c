@@ -163,14 +163,16 @@ _child_code_ static int set_surroundings(const struct launch *launch)
 
 _child_code_ static int set_descriptors(const struct launch *launch)
 {
-	const int sources[CHILD_FD_COUNT] = { launch->reaper->null_fd, launch->spawn->output_fd,
-		launch->spawn->output_fd, launch->spawn->stop_fd };
+	const struct qs_spawn *spawn = launch->spawn;
+	const int sources[CHILD_FD_COUNT] = { launch->reaper->null_fd, spawn->output_fd,
+		spawn->output_fd, spawn->stop_fd, spawn->extra_fd };
+	int count = spawn->extra_fd >= 0 ? CHILD_FD_COUNT : CHILD_FD_COUNT - 1;
 
 	launch->spawn->what = "descriptors";
-	for (int fd = 0; fd < CHILD_FD_COUNT; fd++)
+	for (int fd = 0; fd < count; fd++)
 		if (syscall(SYS_dup3, sources[fd], fd, 0) < 0)
 			return -1;
-	return (int)syscall(SYS_close_range, CHILD_FD_COUNT, ~0U, 0);
+	return (int)syscall(SYS_close_range, count, ~0U, 0);
 }
 
 _child_code_ static int child_main(void *arg)

@@ -29,6 +29,19 @@
 
 /* --- requests to stop --- */
 
+/* The guard has told when the cancel comes, which may be earlier than by the plan. */
+static void shorten_plan(qs_runtime *runtime, uint64_t deadline)
+{
+	struct shutdown_plan plan = runtime->coordinator.fsm.plan;
+	uint64_t left = qs_time_sub(deadline, qs_loop_now(runtime->loop));
+
+	if (deadline == 0 || left >= plan.deadline)
+		return;
+	plan.deadline = left;
+	plan.drain = MIN(plan.drain, left);
+	qs_coordinator_set_plan(&runtime->coordinator, &plan);
+}
+
 static void stop_requested(const struct qs_stop_reason *reason, void *arg)
 {
 	qs_runtime *runtime = arg;
@@ -37,6 +50,7 @@ static void stop_requested(const struct qs_stop_reason *reason, void *arg)
 	        fsm_stopping(&runtime->coordinator.fsm) ? "stop asked for again (%s): one phase on"
 	                                                : "stop asked for: %s",
 	        reason->detail);
+	shorten_plan(runtime, reason->deadline);
 	qs_coordinator_stop(&runtime->coordinator, reason);
 }
 
@@ -78,13 +92,21 @@ int qs_shutdown(qs_runtime *runtime, const char *detail)
 	struct qs_stop_reason reason = { .cause = QS_CAUSE_SHUTDOWN };
 
 	snprintf(reason.detail, sizeof(reason.detail), "%s", detail ? detail : "");
+	return qs_shutdown_for(runtime, &reason);
+}
+
+int qs_shutdown_for(qs_runtime *runtime, const struct qs_stop_reason *reason)
+{
+	struct qs_stop_reason virtual = *reason;
+
 	if (!runtime->options.virtual_clock) {
-		qs_guard_request_stop(runtime->guard, &reason);
+		qs_guard_request_stop(runtime->guard, reason);
 		return 0;
 	}
-	reason.at = qs_loop_now(runtime->loop);
-	reason.deadline = qs_time_add(reason.at, runtime->options.plan.deadline);
-	if (qs_stop_set(runtime->ground->stop, &reason) > 0)
+	virtual.at = qs_loop_now(runtime->loop);
+	uint64_t deadline = qs_time_add(virtual.at, runtime->options.plan.deadline);
+	virtual.deadline = reason->deadline > 0 ? MIN(reason->deadline, deadline) : deadline;
+	if (qs_stop_set(runtime->ground->stop, &virtual) > 0)
 		return 0;
 	return qs_loop_post(runtime->loop, stop_again, runtime);
 }
