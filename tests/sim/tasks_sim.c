@@ -36,6 +36,58 @@ struct actor *world_cast(struct world *world, unsigned depth)
 	return actor;
 }
 
+/* --- supervisors --- */
+
+static void child_started(const struct qs_child *child _unused_, qs_task *task _unused_, void *arg)
+{
+	((struct world *)arg)->children_started++;
+}
+
+static void child_ended(
+        const struct qs_child *child _unused_, const struct qs_result *result, void *arg)
+{
+	struct world *world = arg;
+
+	world->children_ended++;
+	if (result->verdict == QS_VERDICT_NONE)
+		world_break(world, "a supervisor was told of no verdict");
+}
+
+static uint64_t some_span(struct world *world)
+{
+	return (1 + qs_random_below(&world->random, 5)) * 10 * QS_MSEC;
+}
+
+struct qs_supervision *world_plan(struct world *world, struct actor *actor)
+{
+	if (world->supervision_count == SUPERVISIONS)
+		return NULL;
+	struct supervision *s = &world->supervisions[world->supervision_count++];
+	unsigned count = 1 + (unsigned)qs_random_below(&world->random, MOST_CHILDREN);
+
+	for (unsigned i = 0; i < count; i++) {
+		bool steps = qs_random_below(&world->random, 3) == 0;
+
+		s->children[i] = (struct qs_child){
+			.name = "child",
+			.fiber = steps ? NULL : actor_as_child,
+			.step = steps ? actor_as_child_step : NULL,
+			.arg = actor,
+			.restart = (enum qs_restart)qs_random_below(&world->random, 3),
+			.stop_deadline = some_span(world),
+			.cancel_grace = some_span(world),
+		};
+	}
+	s->plan = (struct qs_supervision){
+		.children = s->children,
+		.count = count,
+		.strategy = (enum qs_strategy)qs_random_below(&world->random, 3),
+		.intensity = { .count = 8, .within = QS_SEC, .base = some_span(world) },
+		.hooks = { .started = child_started, .ended = child_ended, .arg = world },
+	};
+	return &s->plan;
+}
+
 /* --- the first fiber --- */
 
 static void drop(void *message, void *world _unused_)
@@ -189,6 +241,8 @@ static void check_clean_ups(struct world *world)
 			if (actor->deferred[j].ran != 1)
 				world_break(world, "a clean-up did not run exactly once");
 	}
+	if (world->children_started != world->children_ended)
+		world_break(world, "a supervisor was not told of each end once");
 	if (world->begun > 0 && world->torn_down != 1)
 		world_break(world, "the first fiber did not clean up");
 }

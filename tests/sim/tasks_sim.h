@@ -9,14 +9,17 @@
 #include <stdint.h>
 
 #include <quiesce/sim.h>
+#include <quiesce/supervisor.h>
 
 #include "lib/supervise.h"
 
-#define MOST_ACTORS   60
-#define MOST_TASKS    512
+#define MOST_ACTORS   90
+#define MOST_TASKS    1024
 #define MOST_MESSAGES 256
 #define MOST_DEFERRED 12
 #define PERMITS       2
+#define SUPERVISIONS  4
+#define MOST_CHILDREN 4
 
 enum manner { COMPLIES, DAWDLES, IGNORES, FAILS, MANNERS };
 
@@ -49,6 +52,12 @@ struct seen_task {
 	enum qs_rung rung;
 };
 
+struct supervision {
+	struct world *world;
+	struct qs_supervision plan;
+	struct qs_child children[MOST_CHILDREN];
+};
+
 struct world {
 	struct qs_random random;
 	qs_runtime *runtime;
@@ -59,6 +68,10 @@ struct world {
 	bool mailbox_closed;
 	struct qs_semaphore *semaphore;
 	struct qs_event *event;
+
+	unsigned supervision_count;
+	struct supervision supervisions[SUPERVISIONS];
+	uint64_t children_started, children_ended;
 
 	unsigned actor_count, message_count;
 	unsigned torn_down;
@@ -82,7 +95,12 @@ int world_set_up(qs_runtime *runtime, void *world);
 struct actor *world_cast(struct world *world, unsigned depth);
 int actor_as_fiber(qs_task *self, void *actor);
 int actor_as_step(qs_task *self, void *actor, unsigned why);
+int actor_as_child(qs_task *self, void *actor);
+int actor_as_child_step(qs_task *self, void *actor, unsigned why);
 void spawn_actor(struct actor *parent, qs_group *group, qs_task **ret_task);
+
+/* A supervisor's plan, NULL when there are enough. */
+struct qs_supervision *world_plan(struct world *world, struct actor *actor);
 
 /*
  * Runs the world of that seed and checks it. What does not hold is in world->broken. `stop_at` 0:

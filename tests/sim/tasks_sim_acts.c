@@ -42,6 +42,40 @@ static uint64_t some_deadline(struct scene *scene)
 	return draw(scene->actor, 4) == 0 ? QS_FOREVER : soon(scene);
 }
 
+/* --- what must hold of any wait --- */
+
+struct bounds {
+	uint64_t began, deadline, around;
+	bool asked;
+};
+
+static struct bounds before_wait(const struct scene *scene, uint64_t deadline)
+{
+	const struct seen_task *seen = &scene->world->tasks[qs_task_id(scene->self) % MOST_TASKS];
+
+	return (struct bounds){
+		.began = qs_in(scene->self, 0),
+		.deadline = deadline,
+		.around = qs_group_deadline(qs_task_group(scene->self)),
+		.asked = seen->rung != QS_RUNG_NONE,
+	};
+}
+
+static void after_wait(struct scene *scene, const struct bounds *bounds, int r, bool idle)
+{
+	uint64_t now = qs_in(scene->self, 0), deadline = bounds->deadline;
+
+	/* Unless somebody has moved it meanwhile. */
+	if (qs_group_deadline(qs_task_group(scene->self)) == bounds->around)
+		deadline = MIN(deadline, bounds->around);
+	if (now > MAX(deadline, bounds->began))
+		world_break(scene->world, "a wait went on after its deadline");
+	if (!idle && r == -ESHUTDOWN)
+		world_break(scene->world, "an ask ended work in flight");
+	if (idle && bounds->asked && now > bounds->began)
+		world_break(scene->world, "who was asked waited for something to do");
+}
+
 /* --- clean-ups --- */
 
 static void clean_up(void *arg)
@@ -73,8 +107,10 @@ static int act_defer(struct scene *scene)
 static int act_sleep(struct scene *scene)
 {
 	uint64_t until = soon(scene);
+	struct bounds bounds = before_wait(scene, until);
 	int r = qs_sleep(scene->self, until);
 
+	after_wait(scene, &bounds, r, true);
 	if (r == 0 && qs_in(scene->self, 0) < until)
 		world_break(scene->world, "a sleep was too short");
 	return r;
@@ -82,7 +118,11 @@ static int act_sleep(struct scene *scene)
 
 static int act_yield(struct scene *scene)
 {
-	return qs_yield(scene->self);
+	int r = qs_yield(scene->self);
+
+	if (r == -ESHUTDOWN || r == -ETIMEDOUT)
+		world_break(scene->world, "an ask ended a yield");
+	return r;
 }
 
 static int act_send(struct scene *scene)
@@ -92,8 +132,11 @@ static int act_send(struct scene *scene)
 	if (world->message_count == MOST_MESSAGES)
 		return 0;
 	struct message *message = &world->messages[world->message_count++];
+	uint64_t deadline = some_deadline(scene);
+	struct bounds bounds = before_wait(scene, deadline);
 	message->unknown = true;
-	int r = qs_mailbox_send(scene->self, world->mailbox, message, some_deadline(scene));
+	int r = qs_mailbox_send(scene->self, world->mailbox, message, deadline);
+	after_wait(scene, &bounds, r, false);
 	message->unknown = false;
 	message->sent = r == 0;
 	return r;
@@ -110,13 +153,15 @@ static int act_post(struct scene *scene)
 	return 0;
 }
 
+/* The memory of one that is closed stays: the first fiber is a sender. */
 static int act_receive(struct scene *scene)
 {
+	uint64_t deadline = some_deadline(scene);
+	struct bounds bounds = before_wait(scene, deadline);
 	void *message = NULL;
 
-	/* Closed, its memory may be gone for who only receives; but the first fiber is a sender. */
-	int r = qs_mailbox_receive(
-	        scene->self, scene->world->mailbox, some_deadline(scene), &message);
+	int r = qs_mailbox_receive(scene->self, scene->world->mailbox, deadline, &message);
+	after_wait(scene, &bounds, r, true);
 	if (r == 0)
 		((struct message *)message)->ends++;
 	return r;
@@ -140,8 +185,11 @@ static void give_back(void *arg)
 static int act_acquire(struct scene *scene)
 {
 	struct qs_semaphore *semaphore = scene->world->semaphore;
-	int r = qs_semaphore_acquire(scene->self, semaphore, some_deadline(scene));
+	uint64_t deadline = some_deadline(scene);
+	struct bounds bounds = before_wait(scene, deadline);
+	int r = qs_semaphore_acquire(scene->self, semaphore, deadline);
 
+	after_wait(scene, &bounds, r, true);
 	if (r < 0)
 		return r;
 	if (draw(scene->actor, 2) == 0 && qs_defer(scene->self, give_back, scene->actor) == 0)
@@ -154,7 +202,11 @@ static int act_event(struct scene *scene)
 {
 	if (draw(scene->actor, 4) == 0)
 		qs_event_set(scene->world->event);
-	return qs_event_wait(scene->self, scene->world->event, some_deadline(scene));
+	uint64_t deadline = some_deadline(scene);
+	struct bounds bounds = before_wait(scene, deadline);
+	int r = qs_event_wait(scene->self, scene->world->event, deadline);
+	after_wait(scene, &bounds, r, true);
+	return r;
 }
 
 static int act_wait_stop(struct scene *scene)
@@ -240,8 +292,11 @@ static int act_join(struct scene *scene)
 {
 	qs_task **kid = some_kid(scene);
 	struct qs_result result = { 0 };
-	int r = *kid ? qs_task_join(scene->self, *kid, some_deadline(scene), &result) : -ENOENT;
+	uint64_t deadline = some_deadline(scene);
+	struct bounds bounds = before_wait(scene, deadline);
+	int r = *kid ? qs_task_join(scene->self, *kid, deadline, &result) : -ENOENT;
 
+	after_wait(scene, &bounds, r, false);
 	if (r == 0) {
 		*kid = NULL;
 		if (result.verdict == QS_VERDICT_NONE)
@@ -253,8 +308,11 @@ static int act_join(struct scene *scene)
 static int act_join_first(struct scene *scene)
 {
 	struct qs_result result;
-	int r = qs_join_first(scene->self, scene->kids, MOST_KIDS, some_deadline(scene), &result);
+	uint64_t deadline = some_deadline(scene);
+	struct bounds bounds = before_wait(scene, deadline);
+	int r = qs_join_first(scene->self, scene->kids, MOST_KIDS, deadline, &result);
 
+	after_wait(scene, &bounds, r, false);
 	if (r >= 0 && scene->kids[r])
 		world_break(scene->world, "the first to end is still there");
 	return r;
@@ -392,6 +450,35 @@ int actor_as_step(qs_task *self, void *arg, unsigned why)
 	return QS_STEP_WAIT;
 }
 
+/* --- children of supervisors: nothing of theirs outlives a start --- */
+
+int actor_as_child(qs_task *self, void *arg)
+{
+	struct actor *actor = arg;
+	uint64_t until = qs_in(self, draw(actor, 8) * 10 * QS_MSEC);
+	int r = 0;
+
+	if (draw(actor, 6) == 0)
+		spawn_actor(actor, qs_task_group(self), NULL);
+	while (r == 0 && draw(actor, 3) > 0)
+		r = qs_sleep(self, until);
+	if (actor->manner == DAWDLES)
+		r = qs_yield(self);
+	return actor->manner == FAILS ? -EIO : r;
+}
+
+int actor_as_child_step(qs_task *self, void *arg, unsigned why)
+{
+	struct actor *actor = arg;
+
+	if ((why & QS_STEP_STOP) && actor->manner != IGNORES)
+		return QS_STEP_DONE;
+	if (draw(actor, 3) == 0)
+		return actor->manner == FAILS ? -EIO : QS_STEP_DONE;
+	qs_step_again(self, qs_in(self, draw(actor, 8) * 10 * QS_MSEC));
+	return QS_STEP_WAIT;
+}
+
 /* --- beginnings --- */
 
 void spawn_actor(struct actor *parent, qs_group *group, qs_task **ret_task)
@@ -410,7 +497,10 @@ void spawn_actor(struct actor *parent, qs_group *group, qs_task **ret_task)
 		.cancel_grace = draw(actor, 4) == 0 ? draw(actor, 5) * 10 * QS_MSEC : 0,
 	};
 
-	if (draw(actor, 3) == 0)
+	struct qs_supervision *plan = draw(actor, 8) == 0 ? world_plan(actor->world, actor) : NULL;
+	if (plan)
+		(void)!qs_spawn_fiber(group, &options, qs_supervise, plan, ret_task);
+	else if (draw(actor, 3) == 0)
 		(void)!qs_spawn_step(group, &options, actor_as_step, actor, ret_task);
 	else
 		(void)!qs_spawn_fiber(group, &options, actor_as_fiber, actor, ret_task);
