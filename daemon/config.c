@@ -30,6 +30,8 @@ void worker_config_done(struct worker_config *worker)
 {
 	free(worker->name);
 	strings_free(worker->exec);
+	free(worker->module_path);
+	free(worker->module_config);
 	strings_free(worker->after);
 	strings_free(worker->environment);
 	free(worker->stop_success);
@@ -69,6 +71,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_strings(char *const *a, char *const *b)
 {
+	if (!a || !b)
+		return a == b;
 	for (; *a && *b; a++, b++)
 		if (strcmp(*a, *b) != 0)
 			return false;
@@ -93,6 +97,8 @@ static bool same_limits(const struct qs_process_limits *a, const struct qs_proce
 bool worker_config_same_run(const struct worker_config *a, const struct worker_config *b)
 {
 	return a->when == b->when && a->every == b->every && same_strings(a->exec, b->exec) &&
+	       same_text(a->module_path, b->module_path) &&
+	       same_text(a->module_config, b->module_config) &&
 	       same_strings(a->environment, b->environment) &&
 	       same_text(a->working_directory, b->working_directory) && a->umask == b->umask &&
 	       same_limits(&a->limits, &b->limits) && a->heartbeat == b->heartbeat &&

@@ -37,7 +37,9 @@ struct worker_config {
 	struct mark mark;
 	enum when when;
 	uint64_t every;       /* with WHEN_EVERY */
-	char **exec;          /* NULL-ended */
+	char **exec;          /* NULL-ended; NULL: it runs the module */
+	char *module_path;    /* NULL: it runs exec */
+	char *module_config;  /* JSON; NULL: {} */
 	char **after;         /* NULL-ended names, maybe empty, never NULL */
 	bool essential;       /* default true */
 	enum restart restart; /* default by `when` */

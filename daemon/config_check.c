@@ -114,15 +114,36 @@ static int check_ready(
 	        worker->name);
 }
 
-static int check_worker(
-        struct reader *reader, struct worker_config *worker, const struct source *source)
+/* Exactly one of exec and module. */
+static int check_what(
+        struct reader *reader, const struct worker_config *worker, const struct source *source)
 {
-	int r = 0;
-	if (!is_said(source_mark(source, "workers.NAME.exec")))
-		r = problem_add(reader, worker->mark,
+	bool exec = is_said(source_mark(source, "workers.NAME.exec"));
+	struct mark path = source_mark(source, "workers.NAME.module.path");
+	struct mark config = source_mark(source, "workers.NAME.module.config");
+	if (!exec && !is_said(path) && !is_said(config))
+		return problem_add(reader, worker->mark,
 		        "workers.%s: has no exec: say what to run, such as exec: "
 		        "[/usr/bin/program, argument]",
 		        worker->name);
+	if (exec && (is_said(path) || is_said(config)))
+		return problem_add(reader, is_said(path) ? path : config,
+		        "workers.%s.module: it has an exec too, and runs one of them only: leave "
+		        "one "
+		        "out",
+		        worker->name);
+	if (!exec && !is_said(path))
+		return problem_add(reader, config,
+		        "workers.%s.module: has no path: say which shared object, such as path: "
+		        "/usr/lib/quiesced/worker.so",
+		        worker->name);
+	return 0;
+}
+
+static int check_worker(
+        struct reader *reader, struct worker_config *worker, const struct source *source)
+{
+	int r = check_what(reader, worker, source);
 	if (r == 0)
 		r = check_restart(reader, worker, source);
 	if (r == 0)

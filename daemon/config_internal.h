@@ -86,13 +86,15 @@ QS_MUST_CHECK int node_collection(struct reader *reader, const char *shown, cons
         const yaml_node_t *node, yaml_node_type_t type);
 QS_MUST_CHECK int node_check_duplicates(struct reader *reader, const yaml_node_t *mapping);
 
-/* config_values.c, config_lists.c, config_credential.c */
+/* config_values.c, config_lists.c, config_tree.c, config_credential.c */
 QS_MUST_CHECK int value_read(
         struct reader *reader, const struct setting *setting, const yaml_node_t *node);
 QS_MUST_CHECK int value_default(const struct schema_key *key, void *target);
 const char *value_expects(enum value_type type);
 char *value_range(const struct schema_key *key, char *buffer, size_t size);
 QS_MUST_CHECK int list_read(
+        struct reader *reader, const struct setting *setting, const yaml_node_t *node);
+QS_MUST_CHECK int tree_read(
         struct reader *reader, const struct setting *setting, const yaml_node_t *node);
 QS_MUST_CHECK int number_parse(const char *text, uint64_t *ret_number);
 /* 1: `*ret_text` is malloc'ed and has every ${credential:NAME} in its place. */

@@ -245,5 +245,7 @@ int list_read(struct reader *reader, const struct setting *setting, const yaml_n
 		return read_names(reader, setting, node);
 	if (type == VALUE_STATUSES)
 		return read_statuses(reader, setting, node);
+	if (type == VALUE_TREE)
+		return tree_read(reader, setting, node);
 	return read_environment(reader, setting, node);
 }

@@ -102,13 +102,26 @@ const struct schema_key schema[] = {
 	{ .path = WORKER "exec",
 	        .type = VALUE_COMMAND,
 	        IN_WORKER(exec),
-	        .fallback_text = "none, it is required",
+	        .fallback_text = "none; it or module is required",
 	        .help = "The program, looked up in PATH, and its arguments. No shell is involved. "
 	                "${credential:NAME} stands for the content of the file NAME in "
 	                "$CREDENTIALS_DIRECTORY without its last newline (quote it: YAML has its "
 	                "own idea "
 	                "of braces); write $${credential:NAME} for the text itself. Other $ mean "
 	                "nothing here." },
+	{ .path = WORKER "module.path",
+	        .type = VALUE_PATH,
+	        IN_WORKER(module_path),
+	        .maximum = 4095,
+	        .fallback_text = "none; it or exec is required",
+	        .help = "A shared object that is run in a host process of its own, on the library; "
+	                "see quiesced-host(8)." },
+	{ .path = WORKER "module.config",
+	        .type = VALUE_TREE,
+	        IN_WORKER(module_config),
+	        .fallback_text = "{}",
+	        .help = "Handed to the module as JSON, at most 96KiB of it. What is quoted is a "
+	                "text, and ${credential:NAME} works in texts as in exec." },
 	{ .path = WORKER "when",
 	        .type = VALUE_WHEN,
 	        IN_WORKER(when),

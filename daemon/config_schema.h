@@ -24,6 +24,7 @@ enum value_type {
 	VALUE_NAMES,
 	VALUE_STATUSES,
 	VALUE_ENVIRONMENT,
+	VALUE_TREE, /* whatever one likes, kept as JSON */
 	VALUE_REFUSED, /* known, and not allowed; the help says why */
 };
 

@@ -212,6 +212,7 @@ static const struct value_kind kinds[] = {
 	[VALUE_NAMES] = { "a list of workers such as [database, cache]", NULL },
 	[VALUE_STATUSES] = { "a list of exit statuses such as [1, 143]", NULL },
 	[VALUE_ENVIRONMENT] = { "a mapping such as {NAME: value}", NULL },
+	[VALUE_TREE] = { "a mapping, a list or a value", NULL },
 	[VALUE_REFUSED] = { "nothing at all", NULL },
 };
 static_assert(ARRAY_SIZE(kinds) == VALUE_REFUSED + 1, "every type of value has its row");

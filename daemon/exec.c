@@ -5,18 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/exec.h"
 #include "daemon/fleet.h"
 #include "daemon/fold.h"
-#include "daemon/worker.h"
+#include "daemon/module.h"
 #include "lib/notify_message.h"
 #include "lib/process.h"
-
-struct run {
-	struct worker *worker;
-	struct qs_process *process;
-	struct line_reader *reader; /* NULL before its first output */
-	struct qs_task_terms terms;
-};
 
 /* What concerns the daemon alone is not for its children. */
 static bool is_private(const char *variable)
@@ -115,8 +109,9 @@ static void on_pushed(struct qs_task *task, enum qs_rung rung, void *arg)
 	worker_note_pushed(run->worker, rung, qs_task_cause(task));
 }
 
-static void exec_free(struct run *run)
+void exec_free(struct run *run)
 {
+	module_link_free(run->link);
 	line_reader_free(run->reader);
 	qs_process_free(run->process);
 	free(run);
@@ -132,11 +127,14 @@ static void on_ended(struct qs_task *task _unused_, enum qs_verdict verdict, voi
 		line_reader_finish(run->reader);
 	if (outcome)
 		qs_outcome_describe(*outcome, worker->detail, sizeof(worker->detail));
+	if (run->link)
+		module_link_end(run->link, verdict);
 	exec_free(run);
 	worker_note_ended(worker, verdict);
 }
 
-static int start_process(struct worker *worker, struct run *run, char **environment)
+static int start_process(
+        struct worker *worker, struct run *run, const struct exec_plan *plan, char **environment)
 {
 	const struct worker_config *config = worker->config;
 	const char *what = NULL;
@@ -151,7 +149,7 @@ static int start_process(struct worker *worker, struct run *run, char **environm
 		        .owner = worker->owner,
 		        .terms = &run->terms,
 		        .arg = run },
-		.argv = config->exec,
+		.argv = plan->argv,
 		.environment = environment,
 		.working_directory = config->working_directory,
 		.umask = config->umask,
@@ -160,6 +158,7 @@ static int start_process(struct worker *worker, struct run *run, char **environm
 		.stop_success = config->stop_success,
 		.stop_success_count = config->stop_success_count,
 		.watchdog = config->heartbeat,
+		.extra_fd = plan->extra_fd,
 		.limits = config->limits,
 		.events = { .output = on_output, .notify = on_notify, .warning = on_warning },
 		.arg = run,
@@ -169,19 +168,19 @@ static int start_process(struct worker *worker, struct run *run, char **environm
 	        worker->fleet->reaper, &worker->group, &options, &run->process, &what);
 	if (r < 0)
 		snprintf(worker->detail, sizeof(worker->detail), "cannot start %s: %s%s%s",
-		        config->exec[0], what ? what : "", what ? ": " : "", strerror(-r));
+		        plan->argv[0], what ? what : "", what ? ": " : "", strerror(-r));
 	return r;
 }
 
-static int exec_start(struct worker *worker, struct run **ret_run)
+int exec_launch(struct worker *worker, const struct exec_plan *plan, struct run **ret_run)
 {
-	_cleanup_(freep) char **environment = make_environment(worker->config->environment);
+	_cleanup_(freep) char **environment = make_environment(plan->environment);
 	struct run *run = calloc(1, sizeof(*run));
 	int r = -ENOMEM;
 
 	if (run && environment) {
 		run->worker = worker;
-		r = start_process(worker, run, environment);
+		r = start_process(worker, run, plan, environment);
 	} else {
 		snprintf(worker->detail, sizeof(worker->detail), "cannot start: out of memory");
 	}
@@ -193,12 +192,20 @@ static int exec_start(struct worker *worker, struct run **ret_run)
 	return 0;
 }
 
-static struct qs_task *exec_task(struct run *run)
+static int exec_start(struct worker *worker, struct run **ret_run)
+{
+	const struct exec_plan plan = { .argv = worker->config->exec,
+		.environment = worker->config->environment };
+
+	return exec_launch(worker, &plan, ret_run);
+}
+
+struct qs_task *exec_task(struct run *run)
 {
 	return qs_process_task(run->process);
 }
 
-static pid_t exec_pid(const struct run *run)
+pid_t exec_pid(const struct run *run)
 {
 	return qs_process_pid(run->process);
 }

@@ -9,6 +9,7 @@
 
 #include "daemon/control_internal.h"
 #include "daemon/daemon.h"
+#include "daemon/module_told.h"
 
 /* --- small values --- */
 
@@ -130,9 +131,56 @@ static json_t *when_of(const struct worker_config *config)
 	return json_string(text);
 }
 
-/* For a process it is unknown: only what runs inside the daemon polls where we can see it. */
+/* --- what a module's host tells --- */
+
+static json_t *view_module_task(const struct module_task *task)
+{
+	bool waits = task->waiting_on[0] != '\0';
+	json_t *view = json_object();
+
+	put(&view, "id", number(task->id));
+	put(&view, "name", json_string(task->name));
+	put(&view, "kind", json_string(qs_kind_name(task->kind)));
+	put(&view, "state", json_string(waits ? "waiting" : "running"));
+	put(&view, "rung", json_string(qs_rung_name(task->rung)));
+	put(&view, "started_at", time_or_null(task->started_at));
+	put(&view, "stop_lag_seconds",
+	        task->stop_lag == QS_FOREVER ? json_null() : seconds(task->stop_lag));
+	put(&view, "waiting_on", text_or_null(task->waiting_on));
+	return view;
+}
+
+static json_t *view_told(const struct module_told *told, uint64_t now)
+{
+	json_t *view = json_object(), *verdicts = json_object(), *tasks = json_array();
+
+	for (unsigned i = QS_VERDICT_NONE + 1; i < QS_VERDICT_COUNT; i++)
+		put(&verdicts, qs_verdict_name((enum qs_verdict)i), number(told->ended[i]));
+	for (size_t i = 0; i < told->count; i++)
+		append(&tasks, view_module_task(&told->tasks[i]));
+	put(&view, "heard_seconds",
+	        told->told_at ? seconds(qs_time_sub(now, told->told_at)) : json_null());
+	put(&view, "live", number(told->live));
+	put(&view, "verdicts", verdicts);
+	put(&view, "tasks", tasks);
+	put(&view, "tasks_omitted", number(told->live - told->count));
+	return view;
+}
+
+static const struct module_told *told_of(const struct worker *worker)
+{
+	return worker->run && worker->work->told ? worker->work->told(worker->run) : NULL;
+}
+
+/* For a process it is unknown: only a module's tasks poll where we can see it. */
 static json_t *stop_lag_of(const struct worker *worker, uint64_t now)
 {
+	const struct module_told *told = told_of(worker);
+
+	if (told && told->told_at) {
+		uint64_t lag = module_told_lag(told);
+		return lag == QS_FOREVER ? json_null() : seconds(lag);
+	}
 	const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
 	uint64_t polled_at = 0;
 
@@ -201,6 +249,8 @@ json_t *view_worker(const struct worker *worker, bool full)
 	put_last_ending(&view, worker);
 	put(&view, "counts", counts_of(worker->owner));
 	put(&view, "task", task_of(worker));
+	if (told_of(worker))
+		put(&view, "module", view_told(told_of(worker), now));
 	if (full) {
 		put(&view, "lines", lines_of(worker));
 		put(&view, "endings", endings_of(worker));

@@ -53,6 +53,11 @@ static void tell_failed_start(const struct worker *worker)
 	        worker->detail);
 }
 
+static const struct work *work_of(const struct worker_config *config)
+{
+	return config->module_path ? &module_work : &exec_work;
+}
+
 static void launch(struct worker *worker)
 {
 	struct run *run = NULL;
@@ -61,6 +66,8 @@ static void launch(struct worker *worker)
 	worker->started_at = now_of(worker);
 	worker->next_start_at = 0;
 	worker->skip_told = false;
+	worker->hopeless = false;
+	worker->work = work_of(worker->config);
 	int r = worker->work->start(worker, &run);
 	if (r < 0) {
 		if (worker->config->when == WHEN_EVERY)
@@ -319,7 +326,7 @@ void worker_note_ended(struct worker *worker, enum qs_verdict verdict)
 	else if (worker->config->when == WHEN_ONCE && verdict == QS_VERDICT_FINISHED)
 		worker->ready = true;
 	tell_end(worker, verdict);
-	worker_follow_end(worker, well, true);
+	worker_follow_end(worker, well, !worker->hopeless);
 }
 
 /* --- by the administrator --- */
@@ -398,7 +405,7 @@ int worker_new(struct fleet *fleet, const struct worker_config *config, struct w
 		return r;
 	worker->fleet = fleet;
 	worker->config = config;
-	worker->work = &exec_work;
+	worker->work = work_of(config);
 	worker->wanted = true;
 	worker->since = qs_loop_now(fleet->context->loop);
 	list_init(&worker->node);

@@ -37,6 +37,7 @@ const char *worker_state_name(enum worker_state state);
 #define WORKER_TEXT_MAX   256
 #define WORKER_LINES_KEPT 16
 
+struct module_told;
 struct worker;
 
 /* What a worker runs. */
@@ -48,9 +49,11 @@ struct work {
 	struct qs_task *(*task)(struct run *run);
 	pid_t (*pid)(const struct run *run); /* 0 for none */
 	void (*free)(struct run *run);       /* after its task has ended */
+	/* What it tells of tasks of its own; NULL: nothing. May be NULL. */
+	const struct module_told *(*told)(const struct run *run);
 };
 
-extern const struct work exec_work;
+extern const struct work exec_work, module_work;
 
 struct worker {
 	struct fleet *fleet;
@@ -72,6 +75,7 @@ struct worker {
 	bool ready;          /* it has been ready in this run / `once`: has finished well */
 	bool by_policy;      /* its next start is a restart */
 	bool skip_told;      /* the log knows that this run makes slots be skipped */
+	bool hopeless;       /* this run could not begin, and no other would */
 
 	struct qs_backoff backoff;
 	struct qs_rate limit;

@@ -4,53 +4,53 @@
 #include <errno.h>
 #include <stdlib.h>
 
-_Thread_local struct qs_faults *qs_faults;
+_Thread_local struct qs_seam *qs_seam;
 
-bool qs_faults_draw(int error)
+bool qs_seam_draw(int error)
 {
-	struct qs_faults *faults = qs_faults;
-	bool refuse = ++faults->chances == faults->fail_at;
+	struct qs_seam *seam = qs_seam;
+	bool refuse = ++seam->chances == seam->fail_at;
 
-	if (faults->rate > 0) {
-		faults->random ^= faults->random << 13;
-		faults->random ^= faults->random >> 7;
-		faults->random ^= faults->random << 17;
-		refuse |= (faults->random >> 16) % 1000000 < faults->rate;
+	if (seam->rate > 0) {
+		seam->random ^= seam->random << 13;
+		seam->random ^= seam->random >> 7;
+		seam->random ^= seam->random << 17;
+		refuse |= (seam->random >> 16) % 1000000 < seam->rate;
 	}
 	if (!refuse)
 		return false;
-	faults->refused++;
+	seam->refused++;
 	errno = error;
 	return true;
 }
 
 static void *count(void *memory)
 {
-	if (memory && qs_faults)
-		qs_faults->live++;
+	if (memory && qs_seam)
+		qs_seam->live++;
 	return memory;
 }
 
 void *qs_malloc(size_t size)
 {
-	return qs_fault(ENOMEM) ? NULL : count(malloc(size));
+	return qs_refused(ENOMEM) ? NULL : count(malloc(size));
 }
 
 void *qs_calloc(size_t members, size_t size)
 {
-	return qs_fault(ENOMEM) ? NULL : count(calloc(members, size));
+	return qs_refused(ENOMEM) ? NULL : count(calloc(members, size));
 }
 
 void *qs_reallocarray(void *memory, size_t members, size_t size)
 {
-	void *moved = qs_fault(ENOMEM) ? NULL : reallocarray(memory, members, size);
+	void *moved = qs_refused(ENOMEM) ? NULL : reallocarray(memory, members, size);
 
 	return memory ? moved : count(moved);
 }
 
 void qs_free(void *memory)
 {
-	if (memory && qs_faults)
-		qs_faults->live--;
+	if (memory && qs_seam)
+		qs_seam->live--;
 	free(memory);
 }

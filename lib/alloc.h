@@ -1,6 +1,6 @@
 /*
  * The seam through which the library asks for memory, and for what else a system may refuse. A
- * simulation puts its own `struct qs_faults` there for its thread: then it counts what is asked for
+ * simulation puts its own `struct qs_seam` there for its thread: then it counts what is asked for
  * and given back, and refuses what it was told to. Otherwise the seam costs one branch.
  */
 #ifndef QS_ALLOC_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct qs_faults {
+struct qs_seam {
 	uint64_t fail_at; /* refuse the n-th chance, counted from 1; 0: none */
 	uint32_t rate;    /* refuse so many of a million, drawn from `random` */
 	uint64_t random;
@@ -20,7 +20,7 @@ struct qs_faults {
 };
 
 /* Of this thread; NULL (nothing is counted, nothing refused) unless a simulation runs in it. */
-extern _Thread_local struct qs_faults *qs_faults __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct qs_seam *qs_seam __attribute__((tls_model("initial-exec")));
 
 /* As without the prefix. What one of these gave goes back by qs_free. */
 void *qs_malloc(size_t size) __attribute__((malloc));
@@ -33,12 +33,12 @@ static inline void qs_freep(void *pointer)
 	qs_free(*(void **)pointer);
 }
 
-bool qs_faults_draw(int error);
+bool qs_seam_draw(int error);
 
 /* Whether a system call that comes next is to fail: then errno is `error`, and it is not made. */
-static inline bool qs_fault(int error)
+static inline bool qs_refused(int error)
 {
-	return qs_faults && qs_faults_draw(error);
+	return qs_seam && qs_seam_draw(error);
 }
 
 #endif

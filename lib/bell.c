@@ -46,7 +46,7 @@ int qs_bells_init(struct qs_bells *bells, struct qs_loop *loop)
 	list_init(&bells->rung);
 	qs_job_init(&bells->job, job_runs);
 	bells->watch = (struct qs_watch){ .ready = fd_ready, .fd = -1 };
-	int fd = qs_fault(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = qs_refused(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	int r = qs_watch_start(loop, &bells->watch, fd, QS_READ);

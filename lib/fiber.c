@@ -163,6 +163,7 @@ static void resume(struct qs_fiber *fiber)
 	fiber->wait = NULL;
 	fibers->running = fiber;
 	context->nursery = &fiber->groups;
+	qs_tell_witness(context, &fiber->task, "run");
 	qs_fiber_context_switch(&fibers->loop, &fiber->context);
 	context->nursery = NULL;
 	fibers->running = NULL;

@@ -157,6 +157,17 @@ static void advance_shadow(struct qs_guard *guard, uint64_t now)
 		;
 }
 
+/* Whoever asks first may have less patience than the plan; the lock is held. */
+static void shorten_plan(struct qs_guard *guard, uint64_t deadline, uint64_t now)
+{
+	struct shutdown_plan *plan = &guard->shadow.plan;
+
+	if (deadline == 0 || fsm_stopping(&guard->shadow))
+		return;
+	plan->deadline = MIN(plan->deadline, qs_time_sub(deadline, now));
+	plan->drain = MIN(plan->drain, plan->deadline);
+}
+
 void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *reason)
 {
 	struct letter letter = { .kind = LETTER_STOP, .reason = *reason };
@@ -167,6 +178,7 @@ void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *
 
 	pthread_mutex_lock(&guard->lock);
 	advance_shadow(guard, now);
+	shorten_plan(guard, reason->deadline, now);
 	/* Past its end it refuses: the guard is about to leave, and the loop may still hear of it.
 	 */
 	if (fsm_step(&guard->shadow, FSM_STOP, now, 1) >= 0)

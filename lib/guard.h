@@ -51,7 +51,8 @@ QS_MUST_CHECK int qs_guard_start(
 /* Ends the thread and frees it. NULL is fine. */
 void qs_guard_stop(struct qs_guard *guard);
 
-/* A request to stop from anywhere but a signal. Any thread. */
+/* A request to stop from anywhere but a signal; with a deadline (0: none) that is earlier than the
+ * plan's, that counts. Any thread. */
 void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *reason);
 
 /* Whether anybody has asked for a stop. Any thread. */

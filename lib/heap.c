@@ -131,13 +131,26 @@ static int make_room(struct heap *heap)
 	return 0;
 }
 
+/* Drawn, it has the true order in its lower half. */
+static uint64_t draw_order(struct heap *heap)
+{
+	uint64_t order = heap->next_order++;
+
+	if (heap->random == 0)
+		return order;
+	heap->random ^= heap->random << 13;
+	heap->random ^= heap->random >> 7;
+	heap->random ^= heap->random << 17;
+	return (heap->random & ~(uint64_t)UINT32_MAX) | (uint32_t)order;
+}
+
 int heap_add(struct heap *heap, struct heap_node *node, uint64_t key)
 {
 	if (heap->used == heap->capacity && make_room(heap) < 0)
 		return -ENOMEM;
 	heap->count++;
 	node->key = key;
-	sift_up(heap, heap->used++, (struct heap_entry){ key, heap->next_order++, node });
+	sift_up(heap, heap->used++, (struct heap_entry){ key, draw_order(heap), node });
 	return 0;
 }
 
@@ -154,7 +167,7 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 void heap_update(struct heap *heap, struct heap_node *node, uint64_t key)
 {
 	size_t at = node->index - 1;
-	struct heap_entry entry = { key, heap->next_order++, node };
+	struct heap_entry entry = { key, draw_order(heap), node };
 
 	node->key = key;
 	if (at > 0 && before(&entry, &heap->entries[(at - 1) / ARITY]))
@@ -177,5 +190,5 @@ struct heap_node *heap_first(struct heap *heap)
 uint64_t heap_first_order(struct heap *heap)
 {
 	(void)heap_first(heap);
-	return heap->entries[0].order;
+	return heap->random ? (uint32_t)heap->entries[0].order : heap->entries[0].order;
 }

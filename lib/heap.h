@@ -28,6 +28,8 @@ struct heap {
 	size_t count;          /* nodes in it */
 	size_t used, capacity; /* entries, those of removed nodes too */
 	uint64_t next_order;
+	/* Not 0: equals come in an order drawn from it. For simulations: 2^32 insertions. */
+	uint64_t random;
 };
 
 void heap_done(struct heap *heap);

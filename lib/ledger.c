@@ -30,7 +30,7 @@ struct qs_ledger {
 	_Atomic uint64_t used; /* records below this index have been in use */
 	struct qs_record *free;
 	uint64_t last_id;
-	_Atomic uint64_t live;
+	_Atomic uint64_t live, ended[QS_VERDICT_COUNT];
 	_Atomic bool retains, closed;
 	_Atomic(struct qs_owner *) first_owner;
 	struct qs_owner *last_owner;
@@ -241,6 +241,7 @@ static bool decide(struct qs_ledger *ledger, struct qs_record *record, enum qs_v
 	if (!atomic_compare_exchange_strong(&record->verdict, &none, (uint8_t)verdict))
 		return false;
 	atomic_fetch_sub_explicit(&ledger->live, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&ledger->ended[verdict], 1, memory_order_relaxed);
 	if (owner)
 		atomic_fetch_add_explicit(&owner->ended[verdict], 1, memory_order_relaxed);
 	return true;
@@ -285,6 +286,11 @@ void qs_ledger_close_books(struct qs_ledger *ledger, uint64_t now)
 		if (decide(ledger, record, QS_VERDICT_ABANDONED))
 			STORE(&record->ended_at, now);
 	}
+}
+
+uint64_t qs_ledger_ended(const struct qs_ledger *ledger, enum qs_verdict verdict)
+{
+	return atomic_load_explicit(&ledger->ended[verdict], memory_order_relaxed);
 }
 
 uint64_t qs_ledger_live(const struct qs_ledger *ledger)

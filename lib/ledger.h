@@ -99,6 +99,9 @@ void qs_ledger_retain(struct qs_ledger *ledger);
  */
 void qs_ledger_close_books(struct qs_ledger *ledger, uint64_t now);
 
+/* How many tasks have ended with that verdict, of every owner and of none. Any thread. */
+uint64_t qs_ledger_ended(const struct qs_ledger *ledger, enum qs_verdict verdict);
+
 /* How many tasks live. Any thread. */
 uint64_t qs_ledger_live(const struct qs_ledger *ledger);
 

@@ -22,6 +22,7 @@
 #include "lib/eventfd.h"
 #include "lib/macro.h"
 #include "lib/post_queue.h"
+#include "lib/supervise.h"
 
 /* What event_base_new opens: an epoll and a pair for signals. */
 #define BASE_DESCRIPTORS 3
@@ -48,6 +49,7 @@ struct qs_loop {
 	size_t timer_count; /* initialized, armed or not: the room in the heap */
 	uint64_t armed_at;  /* what the timerfd is set to, QS_FOREVER while it is off */
 	struct list jobs;
+	struct qs_random random; /* 0: jobs run in the order in which they came */
 
 	struct post_queue posts;
 };
@@ -144,10 +146,22 @@ static void run_timers(struct qs_loop *loop)
 	}
 }
 
+static struct qs_job *next_job(struct qs_loop *loop)
+{
+	struct list *chosen = loop->jobs.next;
+	uint64_t count = 0;
+
+	if (loop->random.state != 0)
+		for (struct list *node = chosen; node != &loop->jobs; node = node->next)
+			if (qs_random_below(&loop->random, ++count) == 0)
+				chosen = node;
+	return list_entry(chosen, struct qs_job, node);
+}
+
 static void run_jobs(struct qs_loop *loop)
 {
 	while (!list_empty(&loop->jobs)) {
-		struct qs_job *job = list_entry(loop->jobs.next, struct qs_job, node);
+		struct qs_job *job = next_job(loop);
 
 		list_remove(&job->node);
 		loop->ran = true;
@@ -167,6 +181,16 @@ int qs_loop_turn(struct qs_loop *loop, bool wait)
 	loop->state = LOOP_OUTSIDE;
 	atomic_store(&loop->pulse.turn_began, 0);
 	return loop->ran;
+}
+
+void qs_loop_set_seed(struct qs_loop *loop, uint64_t seed)
+{
+	struct qs_random source = { seed };
+
+	if (seed == 0)
+		return;
+	loop->random.state = qs_random_next(&source) | 1;
+	loop->timers.random = qs_random_next(&source) | 1;
 }
 
 void qs_loop_run(struct qs_loop *loop)
@@ -235,8 +259,9 @@ static void watch_is_ready(_unused_ evutil_socket_t fd, short what, void *arg)
 static int add_event(struct event_base *base, int fd, short what, event_callback_fn fn, void *arg,
         struct event **ret_event)
 {
-	struct event *event =
-	        qs_fault(ENOMEM) ? NULL : event_new(base, fd, (short)(what | EV_PERSIST), fn, arg);
+	struct event *event = qs_refused(ENOMEM)
+	                              ? NULL
+	                              : event_new(base, fd, (short)(what | EV_PERSIST), fn, arg);
 
 	if (!event)
 		return -ENOMEM;
@@ -389,7 +414,7 @@ static int check_descriptors(int like)
 /* Asks for a constant cost per event, which only epoll has: no fallback to poll or select. */
 static struct event_base *new_base(void)
 {
-	struct event_config *config = qs_fault(ENOMEM) ? NULL : event_config_new();
+	struct event_config *config = qs_refused(ENOMEM) ? NULL : event_config_new();
 	struct event_base *base = NULL;
 
 	if (!config)
@@ -406,11 +431,12 @@ static int open_loop(struct qs_loop *loop)
 {
 	int r;
 
-	loop->wake_fd = qs_fault(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->wake_fd = qs_refused(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->wake_fd < 0)
 		return -errno;
-	loop->timer_fd =
-	        qs_fault(EMFILE) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	loop->timer_fd = qs_refused(EMFILE)
+	                         ? -1
+	                         : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (loop->timer_fd < 0)
 		return -errno;
 	r = check_descriptors(loop->wake_fd);

@@ -27,6 +27,10 @@ QS_MUST_CHECK int qs_loop_new(struct qs_clock *clock, struct qs_loop **ret_loop)
 /* All watches and timers must have been stopped. NULL is fine. */
 void qs_loop_free(struct qs_loop *loop);
 
+/* Timers that are due at the same time, and jobs, come in an order drawn from it. Before the first
+ * of them; 0 changes nothing. */
+void qs_loop_set_seed(struct qs_loop *loop, uint64_t seed);
+
 struct qs_clock *qs_loop_clock(const struct qs_loop *loop);
 
 /* The time at which the present turn began: one reading a turn. Outside of a turn: the present. */

@@ -21,6 +21,9 @@
 struct qs_process;
 struct qs_reaper;
 
+/* Where a child finds a further descriptor, if it is given one. */
+#define QS_CHILD_EXTRA_FD 4
+
 /* Resource limits of a tree; 0: none. */
 struct qs_process_limits {
 	uint64_t memory;     /* bytes, by cgroup */
@@ -46,9 +49,9 @@ struct qs_process_events {
 };
 
 struct qs_process_options {
-	struct qs_task_setup
-	        task;      /* `ended` of its terms gets the qs_task inside the process; then qs_process_free */
-	char *const *argv; /* argv[0] is looked up in PATH */
+	struct qs_task_setup task; /* `ended` of its terms gets the qs_task inside the process; then
+	                              qs_process_free */
+	char *const *argv;         /* argv[0] is looked up in PATH */
 	char *const
 	        *environment; /* the whole of it, NULL-ended; the process adds its own four names */
 	const char *working_directory; /* NULL: the daemon's */
@@ -58,6 +61,7 @@ struct qs_process_options {
 	const int *stop_success;       /* exit statuses that are a good end after an ask */
 	size_t stop_success_count;
 	uint64_t watchdog; /* ns, told as WATCHDOG_USEC; 0: none */
+	int extra_fd;      /* the child finds a duplicate of it as QS_CHILD_EXTRA_FD; 0: none */
 	struct qs_process_limits limits;
 	struct qs_process_events events;
 	void *arg; /* for `events` */

@@ -11,11 +11,11 @@
 
 #include "lib/process.h"
 
-/* Where a child finds its stop pipe; with 0, 1 and 2 all that it inherits. */
+/* Where a child finds its stop pipe; with 0, 1, 2 and QS_CHILD_EXTRA_FD all that it inherits. */
 #define CHILD_STOP_FD  3
-#define CHILD_FD_COUNT 4
+#define CHILD_FD_COUNT 5
 
-enum { SEAT_OUTPUT, SEAT_STOP, SEAT_COUNT };
+enum { SEAT_OUTPUT, SEAT_STOP, SEAT_EXTRA, SEAT_COUNT };
 
 /* Enough for a few frames and the dynamic linker, should it still have to look a name up. */
 #define CHILD_STACK_SIZE (64 * 1024)

@@ -324,7 +324,9 @@ int qs_reaper_new(struct qs_context *context, const struct qs_reaper_options *op
 	reaper->context = context;
 	reaper->no_clone3 = options->no_clone3;
 	reaper->null_fd = reaper->child_signal.fd = reaper->cgroup_events.fd = -1;
-	reaper->cgroup_fd = reaper->seats[SEAT_OUTPUT] = reaper->seats[SEAT_STOP] = -1;
+	reaper->cgroup_fd = -1;
+	for (int seat = 0; seat < SEAT_COUNT; seat++)
+		reaper->seats[seat] = -1;
 	reaper->retry_after = RETRY_FIRST;
 	reaper->retry_at = QS_FOREVER;
 	list_init(&reaper->processes);
@@ -353,8 +355,8 @@ void qs_reaper_free(struct qs_reaper *reaper)
 	qs_timer_done(&reaper->timer);
 	list_for_each (node, &reaper->strays)
 		qs_orphan_free(reaper, list_entry(node, struct qs_orphan, in_owner));
-	closep(&reaper->seats[SEAT_OUTPUT]);
-	closep(&reaper->seats[SEAT_STOP]);
+	for (int seat = 0; seat < SEAT_COUNT; seat++)
+		closep(&reaper->seats[seat]);
 	closep(&reaper->null_fd);
 	if (reaper->stack)
 		(void)munmap(reaper->stack, CHILD_STACK_SIZE);

@@ -169,17 +169,21 @@ _child_code_ static int set_surroundings(const struct launch *launch)
 _child_code_ static int set_descriptors(const struct launch *launch)
 {
 	const struct qs_reaper *reaper = launch->reaper;
-	const int output = reaper->seats[SEAT_OUTPUT], stop = reaper->seats[SEAT_STOP];
-	const int sources[CHILD_FD_COUNT] = { reaper->null_fd, output, output, stop };
-	int last = MAX(reaper->null_fd, MAX(output, stop));
+	const int *seats = reaper->seats;
+	const int sources[CHILD_FD_COUNT] = { reaper->null_fd, seats[SEAT_OUTPUT],
+		seats[SEAT_OUTPUT], seats[SEAT_STOP], seats[SEAT_EXTRA] };
+	int count = launch->spawn->extra_fd >= 0 ? CHILD_FD_COUNT : CHILD_FD_COUNT - 1;
+	int last = reaper->null_fd;
 
+	for (int seat = 0; seat < SEAT_COUNT; seat++)
+		last = MAX(last, seats[seat]);
 	launch->spawn->what = "descriptors";
 	if (syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0)
 		return -1;
-	for (int fd = 0; fd < CHILD_FD_COUNT; fd++)
+	for (int fd = 0; fd < count; fd++)
 		if (syscall(SYS_dup3, sources[fd], fd, 0) < 0)
 			return -1;
-	return (int)syscall(SYS_close_range, CHILD_FD_COUNT, ~0U, 0);
+	return (int)syscall(SYS_close_range, count, ~0U, 0);
 }
 
 _child_code_ static int child_main(void *arg)
@@ -298,11 +302,18 @@ void qs_spawn_wait(pid_t pid)
 		;
 }
 
-static int take_seats(const struct qs_reaper *reaper, int output_fd, int stop_fd)
+/* Whoever has no descriptor for it sits there with /dev/null. */
+static int take_seats(const struct qs_reaper *reaper, int output_fd, int stop_fd, int extra_fd)
 {
-	if (dup3(output_fd, reaper->seats[SEAT_OUTPUT], O_CLOEXEC) < 0 ||
-	        dup3(stop_fd, reaper->seats[SEAT_STOP], O_CLOEXEC) < 0)
-		return -errno;
+	const int sitters[SEAT_COUNT] = {
+		[SEAT_OUTPUT] = output_fd, [SEAT_STOP] = stop_fd, [SEAT_EXTRA] = extra_fd
+	};
+
+	for (int seat = 0; seat < SEAT_COUNT; seat++) {
+		int fd = sitters[seat] < 0 ? reaper->null_fd : sitters[seat];
+		if (dup3(fd, reaper->seats[seat], O_CLOEXEC) < 0)
+			return -errno;
+	}
 	return 0;
 }
 
@@ -314,7 +325,7 @@ int qs_spawn(struct qs_reaper *reaper, struct qs_spawn *spawn)
 	spawn->error = 0;
 	spawn->pidfd = -1;
 	spawn->what = "descriptors";
-	int r = take_seats(reaper, spawn->output_fd, spawn->stop_fd);
+	int r = take_seats(reaper, spawn->output_fd, spawn->stop_fd, spawn->extra_fd);
 	if (r < 0)
 		return r;
 	(void)sigfillset(&all);
@@ -324,7 +335,7 @@ int qs_spawn(struct qs_reaper *reaper, struct qs_spawn *spawn)
 	(void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	/* Nobody but the child keeps its ends open; this cannot fail where it has just succeeded.
 	 */
-	r = take_seats(reaper, reaper->null_fd, reaper->null_fd);
+	r = take_seats(reaper, -1, -1, -1);
 	(void)r;
 	if (spawn->pid < 0)
 		return -error;

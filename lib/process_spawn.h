@@ -14,6 +14,7 @@ struct qs_spawn {
 	int death_signal;
 	int output_fd,
 	        stop_fd; /* the child's ends, like all its descriptors CHILD_FD_COUNT or higher */
+	int extra_fd;    /* below 0: none */
 	int cgroup_fd;   /* a directory, -1 for none */
 	bool wants_pidfd;
 	uint64_t open_files; /* 0: as the reaper found it */

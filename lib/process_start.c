@@ -5,6 +5,7 @@
  * else opens a task in between.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -176,20 +177,32 @@ static void warn(struct qs_process *process, const struct qs_process_limits *lim
 	process->events.warning(process, text, process->arg);
 }
 
+/* Out of the way of those that the child gets. */
+static int lend_extra(int fd, int *ret_fd)
+{
+	if (fd <= 0)
+		return 0;
+	*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, CHILD_FD_COUNT);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
 static int start(struct qs_process *process, struct qs_group *group,
         const struct qs_process_options *options, const char **ret_what)
 {
-	struct qs_spawn made = { .output_fd = -1, .stop_fd = -1, .pidfd = -1 };
+	struct qs_spawn made = { .output_fd = -1, .stop_fd = -1, .extra_fd = -1, .pidfd = -1 };
 	struct own_names own;
 	_cleanup_(freep) char **environment = make_environment(process, options, &own);
 	int r = environment ? qs_process_open_io(process, &made.output_fd, &made.stop_fd) : -ENOMEM;
 
+	if (r == 0)
+		r = lend_extra(options->extra_fd, &made.extra_fd);
 	if (r == 0) {
 		r = spawn(process, options, &made, environment);
 		*ret_what = r < 0 ? made.what : NULL;
 	}
 	closep(&made.output_fd);
 	closep(&made.stop_fd);
+	closep(&made.extra_fd);
 	if (r == 0)
 		r = enter(process, group, options);
 	if (r == 0)

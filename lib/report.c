@@ -155,7 +155,7 @@ static void write_stop_lag(struct json_writer *writer, const struct qs_record_co
 {
 	uint64_t until = ended ? task->ended_at : window->end;
 
-	if (task->kind == QS_KIND_PROCESS || task->polled_at == 0)
+	if (task->polled_at == 0)
 		qs_json_null(writer, "stop_lag_ms");
 	else
 		qs_json_milliseconds(

@@ -29,6 +29,19 @@
 
 /* --- requests to stop --- */
 
+/* The guard has told when the cancel comes, which may be earlier than by the plan. */
+static void shorten_plan(qs_runtime *runtime, uint64_t deadline)
+{
+	struct shutdown_plan plan = runtime->coordinator.fsm.plan;
+	uint64_t left = qs_time_sub(deadline, qs_loop_now(runtime->loop));
+
+	if (deadline == 0 || left >= plan.deadline)
+		return;
+	plan.deadline = left;
+	plan.drain = MIN(plan.drain, left);
+	qs_coordinator_set_plan(&runtime->coordinator, &plan);
+}
+
 static void stop_requested(const struct qs_stop_reason *reason, void *arg)
 {
 	qs_runtime *runtime = arg;
@@ -37,6 +50,7 @@ static void stop_requested(const struct qs_stop_reason *reason, void *arg)
 	        fsm_stopping(&runtime->coordinator.fsm) ? "stop asked for again (%s): one phase on"
 	                                                : "stop asked for: %s",
 	        reason->detail);
+	shorten_plan(runtime, reason->deadline);
 	qs_coordinator_stop(&runtime->coordinator, reason);
 }
 
@@ -78,13 +92,21 @@ int qs_shutdown(qs_runtime *runtime, const char *detail)
 	struct qs_stop_reason reason = { .cause = QS_CAUSE_SHUTDOWN };
 
 	snprintf(reason.detail, sizeof(reason.detail), "%s", detail ? detail : "");
+	return qs_shutdown_for(runtime, &reason);
+}
+
+int qs_shutdown_for(qs_runtime *runtime, const struct qs_stop_reason *reason)
+{
+	struct qs_stop_reason virtual = *reason;
+
 	if (!runtime->options.virtual_clock) {
-		qs_guard_request_stop(runtime->guard, &reason);
+		qs_guard_request_stop(runtime->guard, reason);
 		return 0;
 	}
-	reason.at = qs_loop_now(runtime->loop);
-	reason.deadline = qs_time_add(reason.at, runtime->options.plan.deadline);
-	if (qs_stop_set(runtime->ground->stop, &reason) > 0)
+	virtual.at = qs_loop_now(runtime->loop);
+	uint64_t deadline = qs_time_add(virtual.at, runtime->options.plan.deadline);
+	virtual.deadline = reason->deadline > 0 ? MIN(reason->deadline, deadline) : deadline;
+	if (qs_stop_set(runtime->ground->stop, &virtual) > 0)
 		return 0;
 	return qs_loop_post(runtime->loop, stop_again, runtime);
 }
@@ -114,6 +136,8 @@ static void fill_in_defaults(struct qs_runtime_options *options)
 {
 	struct qs_shutdown_plan *plan = &options->plan;
 
+	if (options->virtual_clock)
+		options->keep_quiet = true;
 	if (plan->deadline == 0)
 		plan->deadline = DEFAULT_DEADLINE;
 	if (plan->cancel_grace == 0)
@@ -149,6 +173,8 @@ static int set_up_core(qs_runtime *runtime)
 	r = qs_loop_new(&runtime->ground->clock, &runtime->loop);
 	if (r < 0)
 		return r;
+	if (runtime->options.virtual_clock)
+		qs_loop_set_seed(runtime->loop, runtime->options.seed);
 	qs_context_init(&runtime->context, runtime->loop, runtime->ground->ledger);
 	runtime->context.ground = runtime->ground;
 	runtime->context.unread = qs_runtime_tell_failure;
@@ -292,15 +318,10 @@ static void note_time_over(struct qs_timer *timer)
 	qs_timer_disarm(timer);
 }
 
-/* Whatever lives is killed and has the kill's grace to be gone. */
-static void kill_the_rest(qs_runtime *runtime)
+static void wait_for_killed(qs_runtime *runtime)
 {
 	struct qs_timer patience;
 
-	if (runtime->context.task_count == 0)
-		return;
-	qs_group_close(&runtime->root);
-	qs_group_kill(&runtime->root, QS_CAUSE_SHUTDOWN);
 	if (qs_timer_init(runtime->loop, &patience, note_time_over) < 0)
 		return;
 	qs_timer_arm(&patience,
@@ -308,6 +329,16 @@ static void kill_the_rest(qs_runtime *runtime)
 	while (runtime->context.task_count > 0 && qs_timer_armed(&patience))
 		(void)qs_loop_turn(runtime->loop, true);
 	qs_timer_done(&patience);
+}
+
+/* Whatever lives is killed and has the kill's grace to be gone. */
+static void kill_the_rest(qs_runtime *runtime)
+{
+	if (runtime->context.task_count == 0)
+		return;
+	qs_group_close(&runtime->root);
+	qs_group_kill(&runtime->root, QS_CAUSE_SHUTDOWN);
+	wait_for_killed(runtime);
 	/* Threads may still stamp their records. */
 	qs_ledger_retain(runtime->ground->ledger);
 	qs_group_abandon(&runtime->root);
@@ -365,8 +396,7 @@ void qs_runtime_freep(qs_runtime **runtime)
 
 /* --- running --- */
 
-/* Returns whether the run goes on, or -EDEADLK. */
-static int turn(qs_runtime *runtime)
+int qs_runtime_turn(qs_runtime *runtime)
 {
 	bool live = runtime->root.live > 0;
 	bool ran = qs_loop_turn(runtime->loop, live) > 0;
@@ -386,10 +416,13 @@ int qs_run(qs_runtime *runtime)
 		return runtime->status;
 	qs_runtime_tell_ready(runtime);
 	do
-		r = turn(runtime);
+		r = qs_runtime_turn(runtime);
 	while (r > 0);
-	if (r < 0)
-		return r;
+	return r < 0 ? r : qs_runtime_finish(runtime);
+}
+
+int qs_runtime_finish(qs_runtime *runtime)
+{
 	if (runtime->over)
 		qs_runtime_conclude(runtime);
 	else if (runtime->context.task_count > 0)

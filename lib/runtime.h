@@ -45,6 +45,11 @@ struct qs_runtime {
 void _printf_(3, 4) qs_runtime_log(const qs_runtime *runtime, enum qs_log_level level,
         const char *format, ...); /* any thread */
 
+/* What qs_run consists of: turns, as long as they return 1 (0: all is over; -EDEADLK), and an end,
+ * which returns the exit status. */
+QS_MUST_CHECK int qs_runtime_turn(qs_runtime *runtime);
+QS_MUST_CHECK int qs_runtime_finish(qs_runtime *runtime);
+
 /* --- runtime_end.c: what is told of an end, and to whom --- */
 
 void qs_runtime_begin_report(qs_runtime *runtime);

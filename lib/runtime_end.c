@@ -166,11 +166,15 @@ const char *qs_runtime_name_at(const void *address, void *arg)
 void qs_runtime_crashed(const char *text, void *arg)
 {
 	const struct qs_runtime_hooks *hooks = &((const qs_runtime *)arg)->options.hooks;
+	char line[256];
 
-	if (hooks->log)
+	if (hooks->log) {
 		hooks->log(QS_LOG_ERROR, text, hooks->arg);
-	else
-		dprintf(STDERR_FILENO, "%s\n", text);
+		return;
+	}
+	(void)snprintf(line, sizeof(line), "%s\n", text);
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		return; /* there is nobody to tell */
 }
 
 void qs_runtime_overflowed(const char *name, void *arg)

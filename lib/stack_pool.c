@@ -88,7 +88,7 @@ static int reserve(struct chunk *chunk, size_t slots, size_t slot_size)
 	for (;; slots /= 2) {
 		if (slots < LEAST_CHUNK)
 			return -ENOMEM;
-		memory = qs_fault(ENOMEM)
+		memory = qs_refused(ENOMEM)
 		                 ? MAP_FAILED
 		                 : mmap(NULL, slots * slot_size, PROT_READ | PROT_WRITE,
 		                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,

@@ -14,6 +14,7 @@
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/macro.h"
+#include "lib/supervise.h"
 
 /* Beside QS_STEP_FIRST and its like in the mark of a step. */
 #define MARK_QUEUED (1U << 8)
@@ -37,7 +38,7 @@ struct qs_steps {
 	struct qs_step *first, **end;
 	struct qs_step *abandoned;
 	bool running;
-	uint64_t seed; /* 0: in the order in which they became ready */
+	struct qs_random random; /* 0: in the order in which they became ready */
 
 	size_t live;
 	struct heap times;
@@ -56,26 +57,9 @@ static struct step_extra *extra_of(const struct qs_step *step)
 
 /* --- the ready list --- */
 
-static bool draw_bit(struct qs_steps *steps)
-{
-	if (steps->seed == 0)
-		return false;
-	steps->seed ^= steps->seed << 13;
-	steps->seed ^= steps->seed >> 7;
-	steps->seed ^= steps->seed << 17;
-	return steps->seed >> 63;
-}
-
 static void enqueue(struct qs_steps *steps, struct qs_step *step)
 {
 	step->timer.mark |= MARK_QUEUED;
-	if (draw_bit(steps)) {
-		step->next = steps->first;
-		steps->first = step;
-		if (!step->next)
-			steps->end = &step->next;
-		return;
-	}
 	step->next = NULL;
 	*steps->end = step;
 	steps->end = &step->next;
@@ -211,6 +195,7 @@ static void call(struct qs_steps *steps, struct qs_step *step)
 
 	step->timer.mark &= ~MARK_WHY;
 	note_poll(step, qs_loop_now(steps->context->loop));
+	qs_tell_witness(steps->context, &step->task, "run");
 	int r = fn(&step->task, extra ? extra->arg : step->task.arg, why);
 	/* While it waits it is woken by stop at once: it does not lag. */
 	if (r > 0)
@@ -237,16 +222,29 @@ static void run(struct qs_steps *steps, struct qs_step *step)
 	(void)qs_loop_hold(loop, before);
 }
 
+/* With a seed, any of them may be next. */
+static struct qs_step *take_ready(struct qs_steps *steps, struct qs_step **first)
+{
+	struct qs_step **chosen = first, *step;
+	uint64_t count = 0;
+
+	if (steps->random.state != 0)
+		for (struct qs_step **at = first; *at; at = &(*at)->next)
+			if (qs_random_below(&steps->random, ++count) == 0)
+				chosen = at;
+	step = *chosen;
+	*chosen = step->next;
+	return step;
+}
+
 static void run_ready(struct qs_steps *steps)
 {
-	struct qs_step *step = TAKE(steps->first, NULL), *next;
+	struct qs_step *ready = TAKE(steps->first, NULL);
 
 	steps->end = &steps->first;
 	steps->running = true;
-	for (; step; step = next) {
-		next = step->next;
-		run(steps, step);
-	}
+	while (ready)
+		run(steps, take_ready(steps, &ready));
 	steps->running = false;
 }
 
@@ -442,7 +440,7 @@ int qs_steps_new(struct qs_context *context, uint64_t seed, struct qs_steps **re
 	if (!steps)
 		return -ENOMEM;
 	steps->context = context;
-	steps->seed = seed;
+	steps->random.state = seed ? seed ^ UINT64_MAX >> 1 : 0;
 	steps->end = &steps->first;
 	qs_job_init(&steps->job, job_runs);
 	r = qs_timer_init(context->loop, &steps->timer, timer_due);

@@ -236,7 +236,7 @@ int qs_stop_fd(qs_stop *stop)
 	int fd;
 
 	lock_tree(stop->tree);
-	if (stop->fd < 0 && !qs_fault(EMFILE))
+	if (stop->fd < 0 && !qs_refused(EMFILE))
 		stop->fd = eventfd(qs_stop_is_set(stop), EFD_CLOEXEC | EFD_NONBLOCK);
 	fd = stop->fd < 0 ? -errno : stop->fd;
 	pthread_mutex_unlock(&stop->tree->lock);
@@ -376,7 +376,7 @@ static int tree_new(struct tree **ret_tree)
 
 	if (!tree)
 		return -ENOMEM;
-	tree->wake_fd = qs_fault(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	tree->wake_fd = qs_refused(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (tree->wake_fd < 0) {
 		int r = -errno;
 

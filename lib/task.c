@@ -20,6 +20,7 @@ static void set_rung(struct qs_task *task, enum qs_rung rung)
 {
 	assert(rung > rung_of(task));
 	atomic_store_explicit(&task->record->rung, (uint8_t)rung, memory_order_release);
+	qs_tell_witness(task->group->context, task, qs_rung_name(rung));
 }
 
 static void tell(struct qs_task *task, enum qs_rung rung)
@@ -183,6 +184,7 @@ int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct q
 	if (r < 0)
 		return r;
 	qs_group_add(group, task);
+	qs_tell_witness(context, task, "begin");
 	return 0;
 }
 
@@ -263,6 +265,7 @@ static struct qs_result conclude(struct qs_task *task, const struct qs_verdict_i
 	struct qs_context *context = task->group->context;
 	struct qs_result result = { qs_verdict_decide(input), input->outcome };
 
+	qs_tell_witness(context, task, qs_verdict_name(result.verdict));
 	if (result.verdict == QS_VERDICT_FAILED)
 		note_failure(task, result);
 	qs_ledger_close(context->ledger, task->record, result.verdict, result.outcome,

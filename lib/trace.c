@@ -24,6 +24,8 @@
 #define TRACE_SIGNAL SIGPROF
 #endif
 
+#define OWN_FRAMES 2 /* the handler, and what the kernel puts under it */
+
 static void note_where(int signo _unused_, siginfo_t *info, void *context _unused_)
 {
 	int saved = errno;
@@ -40,7 +42,7 @@ static void keep_name(char name[static 40], const char *path)
 {
 	const char *base = strrchr(path, '/');
 
-	snprintf(name, 40, "%s", base ? base + 1 : path[0] ? path : "main");
+	snprintf(name, 40, "%s", base ? base + 1 : path[0] ? path : program_invocation_short_name);
 }
 
 static int note_module(struct dl_phdr_info *info, size_t size _unused_, void *arg)
@@ -102,12 +104,14 @@ void qs_trace_ask(struct qs_trace *trace)
 
 size_t qs_trace_lines(const struct qs_trace *trace)
 {
-	return (size_t)MAX(atomic_load(&trace->taken), 0);
+	int taken = atomic_load(&trace->taken);
+
+	return taken > OWN_FRAMES ? (size_t)(taken - OWN_FRAMES) : 0;
 }
 
 char *qs_trace_line(const struct qs_trace *trace, size_t index, char line[static QS_TRACE_LINE])
 {
-	uintptr_t address = (uintptr_t)trace->addresses[index];
+	uintptr_t address = (uintptr_t)trace->addresses[index + OWN_FRAMES];
 
 	for (size_t i = 0; i < trace->module_count; i++) {
 		if (address < trace->modules[i].begin || address >= trace->modules[i].end)

@@ -99,6 +99,12 @@ QS_EXPORT int qs_run(qs_runtime *runtime);
 QS_EXPORT int qs_shutdown(qs_runtime *runtime, const char *detail);
 
 /*
+ * The same for a reason of the caller's own. Its deadline (absolute; 0: none) is where the cancel
+ * comes if the plan would come later. Any thread.
+ */
+QS_EXPORT int qs_shutdown_for(qs_runtime *runtime, const struct qs_stop_reason *reason);
+
+/*
  * Has `fn` called in the runtime's thread, in the order of the posts. -ENOMEM; -ESHUTDOWN once
  * qs_runtime_free has begun. Any thread.
  */

@@ -17,8 +17,9 @@ step fiber thread process health
 mailbox semaphore event join supervisor
 coordinator guard report
 http notify
-runtime inspect
-sim'
+runtime inspect module
+sim
+quiesce'
 
 # "FILE LINE HEADER DELIMITER" for each include of one of lib's own modules.
 lib_includes() {

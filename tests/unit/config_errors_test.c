@@ -33,7 +33,7 @@ static void expect(const struct expectation *expectation)
 }
 
 #define KNOWN_IN_WORKER                                                                 \
-	"known here are exec, when, restart, backoff, limit, after, essential, ready, " \
+	"known here are exec, module, when, restart, backoff, limit, after, essential, ready, " \
 	"heartbeat, stop, environment, working_directory, umask, limits\n"
 #define A     "workers: { a: { exec: [x], "
 #define SPANS "a time span such as 500ms, 30s or 1min 30s"

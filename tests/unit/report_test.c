@@ -226,7 +226,6 @@ START_TEST(what_is_unknown_is_null)
 {
 	struct qs_record *task = open_task(NULL, QS_KIND_PROCESS, T0);
 
-	task->polled_at = T0;
 	report.invocation_id[0] = '\0';
 	request();
 	qs_ledger_close(ledger, task, QS_VERDICT_FINISHED, (struct qs_outcome){ 0 }, T0 + QS_MSEC);
