@@ -326,6 +326,29 @@ START_TEST(what_cannot_be_loaded_has_failed_for_good_and_says_why)
 }
 END_TEST
 
+/* The configuration is that of the example, with the place where it was built. */
+START_TEST(the_example_of_a_module_runs)
+{
+	char command[1024];
+
+	rig_init(&rig, "");
+	snprintf(command, sizeof(command),
+	        "sed 's,/usr/local/lib/quiesced,%s/bin/examples,' "
+	        "'%s/packaging/examples/module.yaml' > %s/config.yaml",
+	        getenv("QUIESCE_BUILD"), getenv("QUIESCE_SOURCE"), rig.directory);
+	ck_assert_int_eq(system(command), 0);
+	rig_start(&rig);
+	rig_expect(&rig, "the first item is done");
+	finish(0);
+	json_t *report = rig_report(&rig);
+	ck_assert_str_eq(rig_verdict(report, "resizer"), "stopped");
+	ck_assert_int_eq(total(report, "resizer/tasks", "stopped"), 3);
+	json_decref(report);
+	ck_assert(rig_logged(&rig, "none of them by half"));
+	rig_done(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -344,6 +367,7 @@ int main(void)
 		ready_notify_comes_from_its_runtime,
 		stopped_alone_it_ends_in_order,
 		what_cannot_be_loaded_has_failed_for_good_and_says_why,
+		the_example_of_a_module_runs,
 	};
 
 	return suite_run("module", tests, ARRAY_SIZE(tests));
