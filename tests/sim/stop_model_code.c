@@ -34,12 +34,12 @@
 	(model_access(object, true), (void)(*(object) = (value)))
 #define atomic_fetch_add_explicit(object, value, order) \
 	(model_access(object, true), (void)(*(object) += (value)))
-#define atomic_exchange_explicit(object, value, order) \
-	({                                             \
-		model_access(object, true);            \
-		__auto_type _was = *(object);          \
-		*(object) = (value);                   \
-		_was;                                  \
+#define atomic_exchange_explicit(object, value, order)      \
+	({                                                  \
+		model_access(object, true);                 \
+		__typeof__(*(object) + 0) _was = *(object); \
+		*(object) = (value);                        \
+		_was;                                       \
 	})
 #define atomic_compare_exchange_strong(object, expected, value) \
 	({                                                      \

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include <quiesce/fiber.h>
-#include <quiesce/mailbox.h>
+#include <quiesce/semaphore.h>
 #include <quiesce/step.h>
 
 #include "lib/macro.h"
@@ -230,29 +230,29 @@ START_TEST(a_trace_has_beginnings_steps_notes_and_verdicts)
 }
 END_TEST
 
-static int receives(qs_task *self, void *mailbox)
-{
-	void *message;
+static qs_semaphore *semaphore;
 
-	return qs_mailbox_receive(self, mailbox, QS_FOREVER, &message);
+static int waits_for_ever(qs_task *self, void *arg _unused_)
+{
+	return qs_semaphore_acquire(self, semaphore, QS_FOREVER);
 }
 
-static int set_up_receiver(qs_runtime *runtime, void *arg _unused_)
+static int set_up_waiter(qs_runtime *runtime, void *arg _unused_)
 {
-	qs_mailbox *mailbox;
-	int r = qs_mailbox_new(qs_root(runtime), NULL, &mailbox);
+	int r = qs_semaphore_new(0, &semaphore);
 
-	return r < 0 ? r : qs_spawn_fiber(qs_root(runtime), NULL, receives, mailbox, NULL);
+	return r < 0 ? r : qs_spawn_fiber(qs_root(runtime), NULL, waits_for_ever, NULL, NULL);
 }
 
-START_TEST(who_waits_for_what_never_comes_is_a_deadlock_and_a_lost_mailbox_is_seen)
+START_TEST(who_waits_for_what_never_comes_is_a_deadlock_and_what_is_not_freed_is_seen)
 {
 	struct qs_sim_result result;
 
-	run(&(struct qs_sim_options){ 0 }, set_up_receiver, &result);
+	run(&(struct qs_sim_options){ 0 }, set_up_waiter, &result);
 	ck_assert_int_eq(result.status, -EDEADLK);
 	ck_assert_uint_eq(result.tasks_left, 1);
 	ck_assert_int_eq(result.memory_left, 1);
+	qs_semaphore_free(semaphore);
 }
 END_TEST
 
@@ -284,7 +284,7 @@ int main(void)
 	tcase_add_test(tests, the_programs_own_steps_fail_at_that_rate_too);
 	tcase_add_test(tests, a_trace_has_beginnings_steps_notes_and_verdicts);
 	tcase_add_test(
-	        tests, who_waits_for_what_never_comes_is_a_deadlock_and_a_lost_mailbox_is_seen);
+	        tests, who_waits_for_what_never_comes_is_a_deadlock_and_what_is_not_freed_is_seen);
 	tcase_add_test(tests, a_set_up_that_fails_is_told);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
