@@ -145,7 +145,7 @@ static void skip_slot(struct worker *worker)
 static void slot_due(struct qs_timer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, slot_timer);
-	uint64_t now = now_of(worker), next = qs_time_add(timer->node.key, worker->config->every);
+	uint64_t now = now_of(worker), next = qs_time_add(timer->at, worker->config->every);
 
 	/* Slots that passed while nothing could be looked at are not made up for. */
 	if (next <= now)
@@ -203,7 +203,7 @@ void worker_note_extend(struct worker *worker, uint64_t span)
 {
 	uint64_t until = qs_time_add(now_of(worker), span);
 
-	if (worker->state == WORKER_STARTING && until > worker->timer.node.key)
+	if (worker->state == WORKER_STARTING && until > worker->timer.at)
 		qs_timer_arm(&worker->timer, until);
 	else if (worker->state == WORKER_RUNNING)
 		qs_heartbeat_extend(&worker->heartbeat, span);

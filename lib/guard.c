@@ -250,6 +250,15 @@ static uint64_t shadow_leave_at(struct qs_guard *guard, uint64_t now)
 	return at;
 }
 
+/* A loop that has been in one turn for longer than it may take to leave will not leave by itself.
+ */
+static uint64_t margin(const struct qs_guard *guard, uint64_t leave_at)
+{
+	uint64_t began = atomic_load(&guard->pulse->turn_began);
+
+	return began != 0 && qs_time_sub(leave_at, began) > 2 * LEAVE_MARGIN ? 0 : LEAVE_MARGIN;
+}
+
 /* Ends the process if it is time; else returns when. Once the loop says farewell, that counts. */
 static uint64_t leave_if_due(struct qs_guard *guard, uint64_t now)
 {
@@ -258,8 +267,9 @@ static uint64_t leave_if_due(struct qs_guard *guard, uint64_t now)
 	if (atomic_load(&guard->stands_down))
 		return QS_FOREVER;
 	if (farewell_at == QS_FOREVER) {
-		uint64_t leave_at = qs_time_add(shadow_leave_at(guard, now), LEAVE_MARGIN);
+		uint64_t leave_at = shadow_leave_at(guard, now);
 
+		leave_at = qs_time_add(leave_at, margin(guard, leave_at));
 		if (now >= leave_at)
 			_exit(guard->options.last_words(guard->options.arg));
 		return leave_at;

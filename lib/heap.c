@@ -149,7 +149,6 @@ int heap_add(struct heap *heap, struct heap_node *node, uint64_t key)
 	if (heap->used == heap->capacity && make_room(heap) < 0)
 		return -ENOMEM;
 	heap->count++;
-	node->key = key;
 	sift_up(heap, heap->used++, (struct heap_entry){ key, draw_order(heap), node });
 	return 0;
 }
@@ -169,7 +168,6 @@ void heap_update(struct heap *heap, struct heap_node *node, uint64_t key)
 	size_t at = node->index - 1;
 	struct heap_entry entry = { key, draw_order(heap), node };
 
-	node->key = key;
 	if (at > 0 && before(&entry, &heap->entries[(at - 1) / ARITY]))
 		sift_up(heap, at, entry);
 	else
@@ -185,6 +183,16 @@ struct heap_node *heap_first(struct heap *heap)
 	while (!heap->entries[0].node)
 		drop_first(heap);
 	return heap->entries[0].node;
+}
+
+uint64_t heap_key(const struct heap *heap, const struct heap_node *node)
+{
+	return heap->entries[node->index - 1].key;
+}
+
+uint64_t heap_first_key(struct heap *heap)
+{
+	return heap_first(heap) ? heap->entries[0].key : UINT64_MAX;
 }
 
 uint64_t heap_first_order(struct heap *heap)

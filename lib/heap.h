@@ -1,5 +1,5 @@
 /*
- * A min-heap of embedded nodes, ordered by `key` and, among equals, by insertion. To add what is
+ * A min-heap of embedded nodes, ordered by a key and, among equals, by insertion. To add what is
  * later than all else and to remove anything take constant time: most timers never come up.
  */
 #ifndef QS_HEAP_H
@@ -13,9 +13,8 @@
 #define HEAP_NOT_IN 0
 
 struct heap_node {
-	uint64_t key;
 	uint32_t index; /* place in the heap + 1; HEAP_NOT_IN while it is in none */
-	uint32_t mark;  /* whoever embeds it keeps what it likes here: it would be padding */
+	uint32_t mark;  /* whoever embeds it keeps what it likes here */
 };
 
 struct heap_entry {
@@ -48,6 +47,10 @@ void heap_update(struct heap *heap, struct heap_node *node, uint64_t key);
 
 /* The earliest node, NULL when empty. */
 struct heap_node *heap_first(struct heap *heap);
+
+/* The key of a node that is in the heap, and that of the earliest: UINT64_MAX when empty. */
+uint64_t heap_key(const struct heap *heap, const struct heap_node *node);
+uint64_t heap_first_key(struct heap *heap);
 
 /* What `next_order` was when that earliest node came in; the heap must not be empty. */
 uint64_t heap_first_order(struct heap *heap);

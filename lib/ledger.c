@@ -13,7 +13,9 @@
  */
 #include "lib/ledger.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "lib/alloc.h"
@@ -29,8 +31,8 @@ struct qs_ledger {
 	_Atomic(struct qs_record *) chunks[CHUNK_COUNT];
 	_Atomic uint64_t used; /* records below this index have been in use */
 	struct qs_record *free;
-	uint64_t last_id;
-	_Atomic uint64_t live, ended[QS_VERDICT_COUNT];
+	_Atomic uint64_t last_id; /* as many as were ever started */
+	_Atomic uint64_t ended[QS_VERDICT_COUNT];
 	_Atomic bool retains, closed;
 	_Atomic(struct qs_owner *) first_owner;
 	struct qs_owner *last_owner;
@@ -151,13 +153,51 @@ static struct qs_record *take_record(struct qs_ledger *ledger)
 	return record;
 }
 
-/* A reader may be copying the name of the slot's last task: byte by byte, like all other fields. */
+/* A reader may be copying the name of the slot's last task: word by word, like all other fields. */
+typedef uint64_t __attribute__((may_alias)) name_word;
+
+static_assert(offsetof(struct qs_record, name) % sizeof(name_word) == 0 &&
+                      QS_TASK_NAME_MAX % sizeof(name_word) == 0,
+        "names are whole words");
+
 static void store_name(struct qs_record *record, const char *name)
 {
-	size_t length = name ? qs_utf8_cut(name, strlen(name), sizeof(record->name) - 1) : 0;
+	char padded[QS_TASK_NAME_MAX] __attribute__((aligned(sizeof(name_word)))) = { 0 };
+	const name_word *from = (const name_word *)(const void *)padded;
+	name_word *to = (name_word *)(void *)record->name;
 
-	for (size_t i = 0; i < sizeof(record->name); i++)
-		__atomic_store_n(&record->name[i], i < length ? name[i] : '\0', __ATOMIC_RELEASE);
+	if (name)
+		memcpy(padded, name, qs_utf8_cut(name, strlen(name), sizeof(padded) - 1));
+	for (size_t i = 0; i < QS_TASK_NAME_MAX / sizeof(name_word); i++)
+		__atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
+}
+
+static void load_name(const struct qs_record *record, char name[static QS_TASK_NAME_MAX])
+{
+	const name_word *from = (const name_word *)(const void *)record->name;
+
+	for (size_t i = 0; i < QS_TASK_NAME_MAX / sizeof(name_word); i++) {
+		name_word word = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+
+		memcpy(name + i * sizeof(word), &word, sizeof(word));
+	}
+}
+
+/* For what is counted by the loop's thread alone: no other one may be held up by it. */
+static void count_one(_Atomic uint64_t *count)
+{
+	uint64_t before = atomic_load_explicit(count, memory_order_relaxed);
+
+	atomic_store_explicit(count, before + 1, memory_order_release);
+}
+
+/* Only of abandoned tasks some may be counted by the thread that closes the books. */
+static void count_ended(_Atomic uint64_t ended[static QS_VERDICT_COUNT], enum qs_verdict verdict)
+{
+	if (verdict == QS_VERDICT_ABANDONED)
+		atomic_fetch_add_explicit(&ended[verdict], 1, memory_order_relaxed);
+	else
+		count_one(&ended[verdict]);
 }
 
 /* An outcome in one word, so that it is never read by halves. */
@@ -200,17 +240,17 @@ int qs_ledger_open(struct qs_ledger *ledger, struct qs_owner *owner, enum qs_kin
 	STORE(&record->rung, QS_RUNG_NONE);
 	STORE(&record->verdict, QS_VERDICT_NONE);
 	store_name(record, name);
-	STORE(&record->id, ++ledger->last_id);
-	atomic_fetch_add_explicit(&ledger->live, 1, memory_order_relaxed);
+	count_one(&ledger->last_id);
+	STORE(&record->id, atomic_load_explicit(&ledger->last_id, memory_order_relaxed));
 	if (owner)
-		atomic_fetch_add_explicit(&owner->started, 1, memory_order_relaxed);
+		count_one(&owner->started);
 	*ret_record = record;
 	return 0;
 }
 
 uint64_t qs_ledger_peek_id(const struct qs_ledger *ledger)
 {
-	return ledger->last_id + 1;
+	return atomic_load_explicit(&ledger->last_id, memory_order_relaxed) + 1;
 }
 
 /* Its history is the only thing that an owner loses when there is no memory for it. */
@@ -240,10 +280,9 @@ static bool decide(struct qs_ledger *ledger, struct qs_record *record, enum qs_v
 
 	if (!atomic_compare_exchange_strong(&record->verdict, &none, (uint8_t)verdict))
 		return false;
-	atomic_fetch_sub_explicit(&ledger->live, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&ledger->ended[verdict], 1, memory_order_relaxed);
+	count_ended(ledger->ended, verdict);
 	if (owner)
-		atomic_fetch_add_explicit(&owner->ended[verdict], 1, memory_order_relaxed);
+		count_ended(owner->ended, verdict);
 	return true;
 }
 
@@ -295,7 +334,12 @@ uint64_t qs_ledger_ended(const struct qs_ledger *ledger, enum qs_verdict verdict
 
 uint64_t qs_ledger_live(const struct qs_ledger *ledger)
 {
-	return atomic_load_explicit(&ledger->live, memory_order_relaxed);
+	uint64_t ended = 0;
+
+	for (size_t i = 0; i < QS_VERDICT_COUNT; i++)
+		ended += LOAD(&ledger->ended[i]);
+	/* Read last: whatever has ended was started before. */
+	return LOAD(&ledger->last_id) - ended;
 }
 
 const struct qs_record *qs_ledger_next(const struct qs_ledger *ledger, uint64_t *cursor)
@@ -334,8 +378,7 @@ bool qs_ledger_read(const struct qs_record *record, struct qs_record_copy *ret_c
 
 	if (copy.verdict != QS_VERDICT_NONE)
 		copy.outcome = unpack(LOAD(&record->outcome));
-	for (size_t i = 0; i < sizeof(copy.name); i++)
-		copy.name[i] = __atomic_load_n(&record->name[i], __ATOMIC_ACQUIRE);
+	load_name(record, copy.name);
 	if (id == 0 || LOAD(&record->id) != id)
 		return false;
 	*ret_copy = copy;

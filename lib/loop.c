@@ -81,15 +81,12 @@ static void begin_turn(struct qs_loop *loop)
 
 static bool timer_is_due(struct qs_loop *loop)
 {
-	const struct heap_node *first = heap_first(&loop->timers);
-
-	return first && first->key <= loop->now;
+	return heap_first(&loop->timers) && heap_first_key(&loop->timers) <= loop->now;
 }
 
 static void set_timerfd(struct qs_loop *loop)
 {
-	const struct heap_node *first = heap_first(&loop->timers);
-	uint64_t at = first ? first->key : QS_FOREVER;
+	uint64_t at = heap_first_key(&loop->timers);
 	struct itimerspec spec = { 0 };
 
 	if (at == loop->armed_at)
@@ -124,7 +121,7 @@ static void jump_to_first_timer(struct qs_loop *loop)
 
 	if (loop->ran || !list_empty(&loop->jobs) || !first)
 		return;
-	qs_clock_advance_to(loop->clock, first->key);
+	qs_clock_advance_to(loop->clock, heap_first_key(&loop->timers));
 	loop->now = qs_clock_read(loop->clock);
 }
 
@@ -326,6 +323,7 @@ void qs_timer_arm(struct qs_timer *timer, uint64_t at)
 {
 	struct heap *timers = &timer->loop->timers;
 
+	timer->at = at;
 	if (at == QS_FOREVER)
 		heap_remove(timers, &timer->node);
 	else if (qs_timer_armed(timer))

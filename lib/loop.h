@@ -63,6 +63,7 @@ void qs_watch_stop(struct qs_watch *watch);
 
 struct qs_timer {
 	struct heap_node node;
+	uint64_t at; /* what it was last armed for */
 	struct qs_loop *loop;
 	void (*due)(struct qs_timer *timer);
 };

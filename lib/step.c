@@ -17,9 +17,11 @@
 #include "lib/supervise.h"
 
 /* Beside QS_STEP_FIRST and its like in the mark of a step. */
-#define MARK_QUEUED (1U << 8)
-#define MARK_ENDING (1U << 9) /* never called again; the result is in timer.key */
-#define MARK_WHY    0xffU
+#define MARK_WHY          0xffU
+#define MARK_QUEUED       (1U << 8)
+#define MARK_ENDING       (1U << 9)              /* never called again */
+#define MARK_RESULT_SHIFT (STEP_PLACE_SHIFT + 8) /* the errno with which it ends: 14 bits */
+#define RESULT_MAX        0x3fff
 
 struct step_extra {
 	struct qs_step *step;
@@ -37,6 +39,7 @@ struct qs_steps {
 	struct qs_timer next_turn; /* armed for what became ready while the list ran */
 	struct qs_step *first, **end;
 	struct qs_step *abandoned;
+	struct list slabs;
 	bool running;
 	struct qs_random random; /* 0: in the order in which they became ready */
 
@@ -67,7 +70,7 @@ static void enqueue(struct qs_steps *steps, struct qs_step *step)
 
 static void make_ready(struct qs_step *step, unsigned why)
 {
-	struct qs_steps *steps = step->steps;
+	struct qs_steps *steps = qs_steps_of(step);
 
 	step->timer.mark |= why;
 	if (step->timer.mark & MARK_QUEUED)
@@ -81,13 +84,16 @@ static void make_ready(struct qs_step *step, unsigned why)
 
 /* --- times: one timer for all --- */
 
-static void set_timer(struct qs_steps *steps)
+/* When the earliest is taken out, the timer comes up in vain once: to look for who is next each
+ * time a step ends would cost more. */
+static void keep_timer(struct qs_steps *steps, uint64_t earlier)
 {
-	const struct heap_node *first = heap_first(&steps->times);
-	uint64_t at = first ? first->key : QS_FOREVER;
+	struct qs_timer *timer = &steps->timer;
 
-	if (at != (qs_timer_armed(&steps->timer) ? steps->timer.node.key : QS_FOREVER))
-		qs_timer_arm(&steps->timer, at);
+	if (steps->times.count == 0)
+		qs_timer_disarm(timer);
+	else if (earlier != QS_FOREVER && (!qs_timer_armed(timer) || earlier < timer->at))
+		qs_timer_arm(timer, earlier);
 }
 
 static void timer_due(struct qs_timer *timer)
@@ -96,17 +102,18 @@ static void timer_due(struct qs_timer *timer)
 	uint64_t now = qs_loop_now(timer->loop);
 	struct heap_node *first;
 
-	while ((first = heap_first(&steps->times)) != NULL && first->key <= now) {
+	while ((first = heap_first(&steps->times)) != NULL &&
+	        heap_first_key(&steps->times) <= now) {
 		heap_remove(&steps->times, first);
 		make_ready(container_of(first, struct qs_step, timer), QS_STEP_TIMER);
 	}
-	set_timer(steps);
+	qs_timer_arm(timer, heap_first_key(&steps->times));
 }
 
 void qs_step_again(qs_task *self, uint64_t at)
 {
 	struct qs_step *step = step_of(self);
-	struct qs_steps *steps = step->steps;
+	struct qs_steps *steps = qs_steps_of(step);
 
 	if (step->timer.mark & MARK_ENDING)
 		return;
@@ -114,7 +121,7 @@ void qs_step_again(qs_task *self, uint64_t at)
 	/* It does not fail: spawning reserved the room. */
 	if (at != QS_FOREVER)
 		(void)!heap_add(&steps->times, &step->timer, at);
-	set_timer(steps);
+	keep_timer(steps, at);
 }
 
 /* --- endings --- */
@@ -128,7 +135,7 @@ static void free_step(struct qs_step *step)
 		qs_timer_done(&extra->deadline);
 		qs_free(extra);
 	}
-	qs_free(step);
+	qs_step_free(step, &qs_steps_of(step)->slabs);
 }
 
 /* Nothing happens to it any more, and nothing of its own is left but its handle. */
@@ -136,8 +143,8 @@ static void wind_up(struct qs_step *step)
 {
 	struct step_extra *extra = extra_of(step);
 
-	heap_remove(&step->steps->times, &step->timer);
-	step->steps->live--;
+	heap_remove(&qs_steps_of(step)->times, &step->timer);
+	qs_steps_of(step)->live--;
 	if (!extra)
 		return;
 	qs_watch_stop(&extra->watch);
@@ -155,25 +162,25 @@ static void ended(struct qs_task *task, enum qs_verdict verdict _unused_, void *
 static void bury(struct qs_step *step)
 {
 	wind_up(step);
-	step->next = step->steps->abandoned;
-	step->steps->abandoned = step;
+	step->next = qs_steps_of(step)->abandoned;
+	qs_steps_of(step)->abandoned = step;
 }
 
 static void begin_end(struct qs_step *step, int result)
 {
-	struct qs_steps *steps = step->steps;
+	struct qs_steps *steps = qs_steps_of(step);
 
 	if (step->timer.mark & MARK_ENDING)
 		return;
 	heap_remove(&steps->times, &step->timer);
-	set_timer(steps);
-	step->timer.mark |= MARK_ENDING;
-	step->timer.key = (uint32_t)result;
+	keep_timer(steps, QS_FOREVER);
+	step->timer.mark |= MARK_ENDING | MIN(0U - (unsigned)result, RESULT_MAX)
+	                                          << MARK_RESULT_SHIFT;
 }
 
 static void end(struct qs_step *step)
 {
-	int result = (int)(uint32_t)step->timer.key;
+	int result = -(int)(step->timer.mark >> MARK_RESULT_SHIFT);
 
 	wind_up(step);
 	qs_task_end(&step->task, (struct qs_outcome){ .type = QS_OUTCOME_RETURN, .value = result },
@@ -394,7 +401,7 @@ static int apply_options(
 static int enter(
         struct qs_step *step, qs_group *group, const struct qs_task_options *options, bool joinable)
 {
-	struct qs_steps *steps = step->steps;
+	struct qs_steps *steps = qs_steps_of(step);
 	int r = heap_reserve(&steps->times, steps->live + 1);
 
 	if (r < 0)
@@ -413,17 +420,19 @@ static int enter(
 int qs_spawn_step(qs_group *group, const struct qs_task_options *options, qs_step_fn fn, void *arg,
         qs_task **ret_task)
 {
-	struct qs_step *step = qs_malloc(sizeof(*step));
+	struct qs_steps *steps = group->context->steps;
+	struct qs_step *step = qs_step_alloc(steps, &steps->slabs);
 
 	if (!step)
 		return -ENOMEM;
-	*step = (struct qs_step){ .steps = group->context->steps, .fn = fn, .task.arg = arg };
+	step->fn = fn;
+	step->task.arg = arg;
 	int r = enter(step, group, options, ret_task != NULL);
 	if (r < 0) {
 		free_step(step);
 		return r;
 	}
-	step->steps->live++;
+	qs_steps_of(step)->live++;
 	make_ready(step, QS_STEP_FIRST);
 	if (ret_task)
 		*ret_task = &step->task;
@@ -442,6 +451,7 @@ int qs_steps_new(struct qs_context *context, uint64_t seed, struct qs_steps **re
 	steps->context = context;
 	steps->random.state = seed ? seed ^ UINT64_MAX >> 1 : 0;
 	steps->end = &steps->first;
+	list_init(&steps->slabs);
 	qs_job_init(&steps->job, job_runs);
 	r = qs_timer_init(context->loop, &steps->timer, timer_due);
 	if (r == 0)
@@ -468,5 +478,6 @@ void qs_steps_free(struct qs_steps *steps)
 	qs_timer_done(&steps->next_turn);
 	qs_timer_done(&steps->timer);
 	heap_done(&steps->times);
+	qs_step_slabs_done(&steps->slabs);
 	qs_free(steps);
 }

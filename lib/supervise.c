@@ -5,8 +5,8 @@
 #include "lib/supervise.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/macro.h"
 
@@ -51,7 +51,7 @@ int qs_rate_init(struct qs_rate *rate, unsigned count, uint64_t within)
 	uint64_t *times = NULL;
 
 	if (count > 0) {
-		times = malloc(count * sizeof(*times));
+		times = qs_malloc(count * sizeof(*times));
 		if (!times)
 			return -ENOMEM;
 		for (unsigned i = 0; i < count; i++)
@@ -63,7 +63,7 @@ int qs_rate_init(struct qs_rate *rate, unsigned count, uint64_t within)
 
 void qs_rate_done(struct qs_rate *rate)
 {
-	free(rate->times);
+	qs_free(rate->times);
 	*rate = (struct qs_rate){ 0 };
 }
 

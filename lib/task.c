@@ -33,9 +33,7 @@ static void tell(struct qs_task *task, enum qs_rung rung)
 
 static void set_ladder_timer(struct qs_context *context)
 {
-	const struct heap_node *first = heap_first(&context->ladder);
-
-	qs_timer_arm(&context->ladder_timer, first ? first->key : QS_FOREVER);
+	qs_timer_arm(&context->ladder_timer, heap_first_key(&context->ladder));
 }
 
 /*
@@ -52,7 +50,7 @@ static void set_next_rung(struct qs_task *task, uint64_t at)
 	/* It does not fail: qs_task_init reserved the room. */
 	if (at != QS_FOREVER)
 		(void)!heap_add(&context->ladder, &task->rung, at);
-	if (at != QS_FOREVER && (!qs_timer_armed(timer) || at < timer->node.key))
+	if (at != QS_FOREVER && (!qs_timer_armed(timer) || at < timer->at))
 		qs_timer_arm(timer, at);
 	else if (context->ladder.count == 0)
 		qs_timer_disarm(timer);
@@ -62,7 +60,7 @@ uint64_t qs_task_next_rung_at(const struct qs_task *task)
 {
 	if (!task->record || task->rung.index == HEAP_NOT_IN)
 		return QS_FOREVER;
-	return task->rung.key;
+	return heap_key(&task->group->context->ladder, &task->rung);
 }
 
 static void climb(struct qs_task *task)
@@ -80,7 +78,8 @@ static void ladder_due(struct qs_timer *timer)
 	uint64_t now = qs_loop_now(context->loop), newer = context->ladder.next_order;
 	struct heap_node *first;
 
-	while ((first = heap_first(&context->ladder)) != NULL && first->key <= now &&
+	while ((first = heap_first(&context->ladder)) != NULL &&
+	        heap_first_key(&context->ladder) <= now &&
 	        heap_first_order(&context->ladder) < newer) {
 		heap_remove(&context->ladder, first);
 		climb(container_of(first, struct qs_task, rung));

@@ -6,6 +6,7 @@
 #include <quiesce/event.h>
 #include <quiesce/fiber.h>
 #include <quiesce/group.h>
+#include <quiesce/inspect.h>
 #include <quiesce/mailbox.h>
 #include <quiesce/process.h>
 #include <quiesce/runtime.h>

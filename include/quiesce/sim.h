@@ -65,7 +65,8 @@ struct qs_sim_result {
 	uint64_t chances;  /* how often the library asked for what may be refused */
 	uint64_t refused;
 	uint64_t tasks_left;  /* when the run was over */
-	int64_t memory_left;  /* allocations not given back when all was freed: mailboxes too */
+	int64_t memory_left;  /* allocations not given back when all was freed, the program's
+	                         semaphores and such too */
 	uint64_t verdicts[8]; /* how many tasks ended so, by enum qs_verdict */
 };
 

@@ -27,7 +27,7 @@ static int polite(qs_task *self, void *arg)
 	(void)arg;
 	puts("polite: working");
 	while (!qs_stopping(self))
-		qs_sleep(self, qs_in(self, 50 * QS_MSEC)); /* a stop wakes it at once */
+		qs_sleep(self, qs_in(self, 200 * QS_MSEC)); /* a stop wakes it at once */
 	puts("polite: asked to end, and all is saved");
 	return 0;
 }

@@ -22,7 +22,7 @@ static void impress(struct fake *fake, enum qs_rung rung)
 {
 	uint64_t at = qs_time_add(sim_now(fake->sim), fake->after[rung]);
 
-	if (!qs_timer_armed(&fake->end) || at < fake->end.node.key)
+	if (!qs_timer_armed(&fake->end) || at < fake->end.at)
 		qs_timer_arm(&fake->end, at);
 }
 

@@ -186,6 +186,9 @@ static void watch_task(struct world *world, const struct qs_sim_event *event)
 	} else if (is_verdict(event->what)) {
 		task->verdicts++;
 		world->ended++;
+	} else if (world->requested_at > 0 && task->rung < QS_RUNG_CANCEL &&
+	           event->at > world->requested_at + world->options.plan.deadline) {
+		world_break(world, "the deadline passed without a cancel");
 	} else if (rung != QS_RUNG_NONE) {
 		if (rung != task->rung + 1)
 			world_break(world, "a rung was passed over or taken back");

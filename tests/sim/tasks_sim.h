@@ -36,6 +36,7 @@ struct actor {
 	struct qs_random random;
 	enum manner manner;
 	unsigned depth;
+	bool holds;              /* a permit */
 	unsigned deferred_count; /* so many are due */
 	unsigned deferred_total;
 	struct deferred deferred[MOST_DEFERRED];

@@ -8,7 +8,6 @@
 #include <quiesce/fiber.h>
 #include <quiesce/mailbox.h>
 #include <quiesce/semaphore.h>
-#include <quiesce/step.h>
 #include <quiesce/thread.h>
 
 #include "lib/macro.h"
@@ -178,24 +177,27 @@ static void give_back(void *arg)
 {
 	struct actor *actor = arg;
 
-	qs_semaphore_release(actor->world->semaphore);
+	if (TAKE(actor->holds, false))
+		qs_semaphore_release(actor->world->semaphore);
 }
 
-/* The permit is held to the end, whatever the end is. */
+/* The permit is held for a while or to the end, whatever the end is. */
 static int act_acquire(struct scene *scene)
 {
-	struct qs_semaphore *semaphore = scene->world->semaphore;
+	struct actor *actor = scene->actor;
 	uint64_t deadline = some_deadline(scene);
 	struct bounds bounds = before_wait(scene, deadline);
-	int r = qs_semaphore_acquire(scene->self, semaphore, deadline);
 
-	after_wait(scene, &bounds, r, true);
-	if (r < 0)
-		return r;
-	if (draw(scene->actor, 2) == 0 && qs_defer(scene->self, give_back, scene->actor) == 0)
+	if (actor->holds || qs_defer(scene->self, give_back, actor) < 0)
 		return 0;
-	qs_semaphore_release(semaphore);
-	return 0;
+	int r = qs_semaphore_acquire(scene->self, scene->world->semaphore, deadline);
+	after_wait(scene, &bounds, r, true);
+	actor->holds = r == 0;
+	if (r == 0 && draw(actor, 2) == 0)
+		r = qs_sleep(scene->self, soon(scene));
+	if (draw(actor, 2) == 0)
+		give_back(actor);
+	return r;
 }
 
 static int act_event(struct scene *scene)
@@ -285,6 +287,24 @@ static int act_push(struct scene *scene)
 		qs_task_kill(kid, QS_CAUSE_API);
 		break;
 	}
+	return 0;
+}
+
+/* Whoever is handed something is ended by force before he can hear of it. */
+static int act_rush(struct scene *scene)
+{
+	struct world *world = scene->world;
+	uint64_t now = qs_in(scene->self, 0);
+
+	if (world->message_count == MOST_MESSAGES)
+		return 0;
+	struct message *message = &world->messages[world->message_count++];
+	message->sent = qs_mailbox_send(scene->self, world->mailbox, message, now) == 0;
+	give_back(scene->actor);
+	if (scene->group && draw(scene->actor, 2) == 0)
+		qs_group_kill(scene->group, QS_CAUSE_API);
+	else if (draw(scene->actor, 4) == 0)
+		qs_group_kill(qs_task_group(scene->self), QS_CAUSE_API);
 	return 0;
 }
 
@@ -389,6 +409,7 @@ static int (*const acts[])(struct scene *scene) = {
 	act_spawn,
 	act_spawn,
 	act_push,
+	act_rush,
 	act_join,
 	act_join,
 	act_join_first,
@@ -421,87 +442,4 @@ int actor_as_fiber(qs_task *self, void *arg)
 	if (actor->manner == IGNORES)
 		ignore_all(&scene);
 	return actor->manner == FAILS ? -EIO : 0;
-}
-
-/* --- steps --- */
-
-static void clean_up_step(void *arg)
-{
-	struct actor *actor = arg;
-
-	actor->deferred[0].ran++;
-	actor->deferred_count--;
-}
-
-int actor_as_step(qs_task *self, void *arg, unsigned why)
-{
-	struct actor *actor = arg;
-
-	if ((why & QS_STEP_FIRST) && qs_step_cleanup(self, clean_up_step) == 0)
-		actor->deferred_count = actor->deferred_total = 1;
-	if ((why & QS_STEP_STOP) && actor->manner == COMPLIES)
-		return draw(actor, 2) ? -ESHUTDOWN : QS_STEP_DONE;
-	if (draw(actor, 4) == 0 && actor->manner != IGNORES)
-		return actor->manner == FAILS ? -EIO : QS_STEP_DONE;
-	if (draw(actor, 8) == 0)
-		spawn_actor(actor, qs_task_group(self), NULL);
-	qs_step_again(self,
-	        qs_in(self, draw(actor, 8) * 10 * QS_MSEC + (actor->manner == IGNORES) * QS_SEC));
-	return QS_STEP_WAIT;
-}
-
-/* --- children of supervisors: nothing of theirs outlives a start --- */
-
-int actor_as_child(qs_task *self, void *arg)
-{
-	struct actor *actor = arg;
-	uint64_t until = qs_in(self, draw(actor, 8) * 10 * QS_MSEC);
-	int r = 0;
-
-	if (draw(actor, 6) == 0)
-		spawn_actor(actor, qs_task_group(self), NULL);
-	while (r == 0 && draw(actor, 3) > 0)
-		r = qs_sleep(self, until);
-	if (actor->manner == DAWDLES)
-		r = qs_yield(self);
-	return actor->manner == FAILS ? -EIO : r;
-}
-
-int actor_as_child_step(qs_task *self, void *arg, unsigned why)
-{
-	struct actor *actor = arg;
-
-	if ((why & QS_STEP_STOP) && actor->manner != IGNORES)
-		return QS_STEP_DONE;
-	if (draw(actor, 3) == 0)
-		return actor->manner == FAILS ? -EIO : QS_STEP_DONE;
-	qs_step_again(self, qs_in(self, draw(actor, 8) * 10 * QS_MSEC));
-	return QS_STEP_WAIT;
-}
-
-/* --- beginnings --- */
-
-void spawn_actor(struct actor *parent, qs_group *group, qs_task **ret_task)
-{
-	static const char *const names[] = { "complies", "dawdles", "ignores", "fails" };
-	struct actor *actor = world_cast(parent->world, parent->depth + 1);
-
-	if (!actor)
-		return;
-	const struct qs_task_options options = {
-		.name = names[actor->manner],
-		.deadline = draw(actor, 6) == 0
-		                    ? qs_now(actor->world->runtime) + draw(actor, 20) * 10 * QS_MSEC
-		                    : 0,
-		.stop_deadline = draw(actor, 4) == 0 ? draw(actor, 5) * 10 * QS_MSEC : 0,
-		.cancel_grace = draw(actor, 4) == 0 ? draw(actor, 5) * 10 * QS_MSEC : 0,
-	};
-
-	struct qs_supervision *plan = draw(actor, 8) == 0 ? world_plan(actor->world, actor) : NULL;
-	if (plan)
-		(void)!qs_spawn_fiber(group, &options, qs_supervise, plan, ret_task);
-	else if (draw(actor, 3) == 0)
-		(void)!qs_spawn_step(group, &options, actor_as_step, actor, ret_task);
-	else
-		(void)!qs_spawn_fiber(group, &options, actor_as_fiber, actor, ret_task);
 }

@@ -20,29 +20,55 @@ while read -r path; do
 done <<'END'
 sbin/quiesced
 bin/quiescectl
+libexec/quiesced-host
 lib/systemd/system/quiesced.service
 lib/systemd/system/quiesced.socket
 lib/sysusers.d/quiesced.conf
 lib/tmpfiles.d/quiesced.conf
 lib/systemd/catalog/quiesced.catalog
 share/man/man8/quiesced.8
+share/man/man8/quiesced-host.8
 share/man/man5/quiesced.yaml.5
 share/man/man1/quiescectl.1
+share/man/man3/libquiesce.3
+share/man/man3/quiesce_fiber.3
 share/bash-completion/completions/quiescectl
 share/doc/quiesced/examples/quiesced.yaml
+share/doc/quiesced/examples/long-running.c
 share/doc/quiesced/systemd/relaxed.conf
+include/quiesce/quiesce.h
 include/quiesce/stop.h
 libquiesce.a
 libquiesce.so
 pkgconfig/quiesce.pc
+cmake/quiesce/quiesceConfig.cmake
 END
 find "$root" -name '*.service' -exec grep -Hn '@[A-Z_]*@' {} + && fail 'something was not filled in'
 
 cat >"$root/user.c" <<'END'
 #include <stdio.h>
 
-#include <quiesce/clock.h>
-#include <quiesce/stop.h>
+#include <quiesce/quiesce.h>
+
+static int fiber(qs_task *self, void *arg)
+{
+	*(int *)arg = 1;
+	return qs_sleep(self, qs_in(self, QS_MSEC));
+}
+
+static int run(void)
+{
+	qs_runtime *runtime;
+	int ran = 0;
+
+	if (qs_runtime_new(&runtime) < 0)
+		return 1;
+	if (qs_spawn_fiber(qs_root(runtime), NULL, fiber, &ran, NULL) < 0)
+		return 1;
+	int status = qs_run(runtime);
+	qs_runtime_free(runtime);
+	return ran ? status : 1;
+}
 
 int main(void)
 {
@@ -54,6 +80,8 @@ int main(void)
 	if (qs_stop_set(stop, &reason) != 1 || !qs_stop_is_set(stop) || qs_time_now() == 0)
 		return 1;
 	qs_stop_free(stop);
+	if (run() != 0)
+		return 1;
 	puts(qs_verdict_name(QS_VERDICT_STOPPED));
 	return 0;
 }
@@ -77,6 +105,27 @@ compiled "${CXX:-c++}" c++
 	"$libraries/libquiesce.a" $(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs libevent_core libsystemd) -pthread ||
 	fail 'a program does not build against the static library'
 "$root/user" >/dev/null || fail 'the statically linked program does not run'
+
+# And by CMake, which the package tells what to link.
+mkdir "$root/cmake"
+cat >"$root/cmake/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(user C)
+find_package(quiesce 0.1 REQUIRED)
+add_executable(user ../user.c)
+target_link_libraries(user quiesce::quiesce)
+add_executable(user-static ../user.c)
+target_link_libraries(user-static quiesce::static)
+END
+package=$(dirname "$(find "$root" -name quiesceConfig.cmake)")
+cmake -S "$root/cmake" -B "$root/cmake/build" -Dquiesce_DIR="$package" >"$root/log" 2>&1 &&
+	cmake --build "$root/cmake/build" >>"$root/log" 2>&1 || {
+	cat "$root/log"
+	fail 'a program does not build by CMake'
+}
+for program in user user-static; do
+	[ "$("$root/cmake/build/$program")" = stopped ] || fail "CMake: the program $program does not run"
+done
 
 exported=$(nm -D --defined-only "$libraries/libquiesce.so" | awk '{ print $3 }' | grep -v '^qs_')
 [ -z "$exported" ] || fail "the library exports names that are not qs_*: $exported"

@@ -11,6 +11,13 @@
 
 #define SHUTDOWN "shutdown: { deadline: 1s, cancel_grace: 1s, kill_grace: 1s }\n"
 
+/* As in the module. */
+#ifdef QUIESCE_TSAN
+#define MANY 1000
+#else
+#define MANY 10000
+#endif
+
 static struct rig rig;
 
 static const char *path_of(const char *module)
@@ -259,20 +266,20 @@ END_TEST
 
 static bool all_live(const json_t *worker)
 {
-	return told(worker, "live") == 10000;
+	return told(worker, "live") == MANY;
 }
 
 START_TEST(ten_thousand_fibers_are_counted_and_some_are_shown)
 {
 	start("[many]", "");
-	json_t *worker = await(all_live, "10,000 fibers");
+	json_t *worker = await(all_live, "all of them live");
 	size_t shown = json_array_size(json_object_get(json_object_get(worker, "module"), "tasks"));
 	ck_assert_int_eq((int)shown, 64);
-	ck_assert_int_eq(told(worker, "tasks_omitted"), 10000 - 64);
+	ck_assert_int_eq(told(worker, "tasks_omitted"), MANY - 64);
 	json_decref(worker);
 	finish(0);
 	json_t *report = rig_report(&rig);
-	ck_assert_int_eq(total(report, "m/tasks", "stopped"), 10000);
+	ck_assert_int_eq(total(report, "m/tasks", "stopped"), MANY);
 	json_decref(report);
 	rig_done(&rig);
 }
@@ -326,6 +333,29 @@ START_TEST(what_cannot_be_loaded_has_failed_for_good_and_says_why)
 }
 END_TEST
 
+/* The configuration is that of the example, with the place where it was built. */
+START_TEST(the_example_of_a_module_runs)
+{
+	char command[1024];
+
+	rig_init(&rig, "");
+	snprintf(command, sizeof(command),
+	        "sed 's,/usr/local/lib/quiesced,%s/bin/examples,' "
+	        "'%s/packaging/examples/module.yaml' > %s/config.yaml",
+	        getenv("QUIESCE_BUILD"), getenv("QUIESCE_SOURCE"), rig.directory);
+	ck_assert_int_eq(system(command), 0);
+	rig_start(&rig);
+	rig_expect(&rig, "the first item is done");
+	finish(0);
+	json_t *report = rig_report(&rig);
+	ck_assert_str_eq(rig_verdict(report, "resizer"), "stopped");
+	ck_assert_int_eq(total(report, "resizer/tasks", "stopped"), 3);
+	json_decref(report);
+	ck_assert(rig_logged(&rig, "none of them by half"));
+	rig_done(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -344,6 +374,7 @@ int main(void)
 		ready_notify_comes_from_its_runtime,
 		stopped_alone_it_ends_in_order,
 		what_cannot_be_loaded_has_failed_for_good_and_says_why,
+		the_example_of_a_module_runs,
 	};
 
 	return suite_run("module", tests, ARRAY_SIZE(tests));

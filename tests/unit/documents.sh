@@ -1,13 +1,13 @@
 #!/bin/sh
 # Everything that a user can see is documented: each key of the configuration in quiesced.yaml(5),
 # each option of the programs in their pages and in --help, each exit status in quiesced(8) and the
-# README. And the example configuration is a good one.
+# README, each public header in libquiesce(3) and each of its names in the header's page. And the example configuration is a good one.
 set -u
 
 cd "${1:-${QUIESCE_SOURCE:?names the source directory}}" || exit 1
 bin=${QUIESCE_BUILD:?names the build directory}/bin
 found=$(mktemp) || exit 1
-trap 'rm -f "$found"' EXIT
+trap 'rm -f "$found" "$found.words"' EXIT
 
 # A page as plain words: no fonts, no escaped minus.
 page() {
@@ -23,7 +23,7 @@ documented() {
 "$bin/quiesced" --reference | grep -v '^[[:space:]]' | while read -r key; do
 	documented quiesced.yaml.5 "$key"
 done >"$found"
-for program in quiesced:quiesced.8 quiescectl:quiescectl.1; do
+for program in quiesced:quiesced.8 quiesced-host:quiesced-host.8 quiescectl:quiescectl.1; do
 	"$bin/${program%:*}" --help | grep -oE -- '--[a-z][a-z-]*' | sort -u | while read -r option; do
 		documented "${program#*:}" "$option"
 	done
@@ -32,6 +32,24 @@ for status in 0 1 2 4 6 150 151; do
 	page quiesced.8 | grep -qE "^\\.B $status\$" || echo "exit status $status is not in quiesced.8"
 	grep -qE "^\\| $status +\\|" README.md || echo "exit status $status is not in README.md"
 done >>"$found"
+# Functions, structures, constants: whatever a program can name.
+names_in() {
+	grep -v '^[[:space:]/]*[*]' "$1" | grep -oE '\b(qs_[a-z0-9_]+|QS_[A-Z0-9_]+)\b' | sort -u |
+		grep -vxE 'QS_(EXPORT|MUST_CHECK|BEGIN_DECLS|END_DECLS)'
+}
+for header in include/quiesce/*.h; do
+	name=$(basename "$header" .h)
+	case $name in
+	export | quiesce) continue ;;
+	esac
+	page libquiesce.3 | grep -qw "quiesce_$name" || echo "quiesce_$name is not in libquiesce.3"
+	made=$QUIESCE_BUILD/packaging/man/quiesce_$name.3
+	tr -cs 'A-Za-z0-9_' '\n' <"$made" | sort -u >"$found.words"
+	names_in "$header" | grep -vxFf "$found.words" | sed "s/\$/ is not in quiesce_$name.3/"
+	sed -n '/^\.SH NAME/,/^\.SH SYNOPSIS/p' "$made" | tr -cs 'A-Za-z0-9_' '\n' >"$found.words"
+	grep -h '^QS_EXPORT' "$header" | grep -oE 'qs_[a-z0-9_]+\(' | tr -d '(' | grep -vxFf "$found.words" |
+		sed "s/\$/ is not among the names of quiesce_$name.3/"
+done >>"$found" 2>&1
 "$bin/quiesced" --check-config --config packaging/examples/quiesced.yaml 2>>"$found" >/dev/null ||
 	echo 'packaging/examples/quiesced.yaml is wrong' >>"$found"
 

@@ -36,8 +36,9 @@ static struct heap_node *model_first(void)
 
 		if (node->index == HEAP_NOT_IN)
 			continue;
-		if (!first || node->key < first->key ||
-		        (node->key == first->key && orders[i] < orders[first - nodes]))
+		uint64_t key = heap_key(&heap, node), earliest = first ? heap_key(&heap, first) : 0;
+		if (!first || key < earliest ||
+		        (key == earliest && orders[i] < orders[first - nodes]))
 			first = node;
 	}
 	return first;

@@ -1,4 +1,6 @@
 /* How supervisors begin and end, alone and in trees, by themselves and by force. */
+#include <quiesce/sim.h>
+
 #include "tests/unit/supervisor_scene.h"
 
 /* --- the beginning --- */
@@ -316,6 +318,49 @@ START_TEST(a_supervisor_that_gives_up_is_restarted_by_its_own)
 }
 END_TEST
 
+/* --- without memory --- */
+
+static int set_up_tree(qs_runtime *runtime, void *arg)
+{
+	const struct qs_task_options options = { .name = "supervisor" };
+
+	return qs_spawn_fiber(qs_root(runtime), &options, qs_supervise, arg, NULL);
+}
+
+START_TEST(each_refused_allocation_ends_well_too)
+{
+	struct worker x = { .runs_for = QS_SEC, .result = -EIO, .times = 1 };
+	struct worker a = { .runs_for = NEVER };
+	const struct qs_child leaves[] = { { .name = "x", .fiber = work, .arg = &x } };
+	struct qs_supervision inner = { .children = leaves, .count = 1 };
+	const struct qs_child children[] = {
+		{ .name = "a", .fiber = work, .arg = &a },
+		{ .name = "in", .fiber = qs_supervise, .arg = &inner },
+	};
+	struct qs_supervision outer = {
+		.children = children, .count = 2, .strategy = QS_ONE_FOR_ALL, .hooks = hooks
+	};
+	struct qs_sim_result result;
+	uint64_t chances = 1; /* known once nothing was refused */
+
+	for (uint64_t n = 0; n <= chances; n++) {
+		const struct qs_sim_options options = { .fail_at = n, .stop_at = 7 };
+
+		memset(&scene, 0, sizeof(scene));
+		x.runs = 0;
+		int r = qs_sim_run(&options, set_up_tree, &outer, &result);
+		ck_assert_msg(r == 0 || (r < 0 && result.refused == 1), "refused %lu: %d", n, r);
+		ck_assert_int_eq(result.memory_left, 0);
+		ck_assert_uint_eq(count("+"), count("-"));
+		if (n > 0)
+			continue;
+		ck_assert_int_eq(result.status, 0);
+		chances = result.chances;
+	}
+	ck_assert_uint_gt(chances, 10);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("supervisor_ends");
@@ -338,6 +383,7 @@ static Suite *suite(void)
 	tcase_add_test(closed, restarts_are_held_while_nothing_is_admitted);
 	suite_add_tcase(s, closed);
 	tcase_add_test(trees, supervisors_nest);
+	tcase_add_test(trees, each_refused_allocation_ends_well_too);
 	tcase_add_test(trees, a_supervisor_that_gives_up_is_restarted_by_its_own);
 	suite_add_tcase(s, trees);
 	return s;
