@@ -30,12 +30,14 @@
 /* --- requests to stop --- */
 
 /* The guard has told when the cancel comes, which may be earlier than by the plan. */
-static void shorten_plan(qs_runtime *runtime, uint64_t deadline)
+static void shorten_plan(qs_runtime *runtime, const struct qs_stop_reason *reason)
 {
 	struct shutdown_plan plan = runtime->coordinator.fsm.plan;
-	uint64_t left = qs_time_sub(deadline, qs_loop_now(runtime->loop));
+	uint64_t now = qs_loop_now(runtime->loop);
+	/* As the coordinator does: from the request on. */
+	uint64_t left = qs_time_sub(reason->deadline, reason->at == 0 ? now : MIN(reason->at, now));
 
-	if (deadline == 0 || left >= plan.deadline)
+	if (reason->deadline == 0 || left >= plan.deadline)
 		return;
 	plan.deadline = left;
 	plan.drain = MIN(plan.drain, left);
@@ -50,7 +52,7 @@ static void stop_requested(const struct qs_stop_reason *reason, void *arg)
 	        fsm_stopping(&runtime->coordinator.fsm) ? "stop asked for again (%s): one phase on"
 	                                                : "stop asked for: %s",
 	        reason->detail);
-	shorten_plan(runtime, reason->deadline);
+	shorten_plan(runtime, reason);
 	qs_coordinator_stop(&runtime->coordinator, reason);
 }
 
@@ -83,8 +85,10 @@ static void stop_again(void *arg)
 	qs_runtime *runtime = arg;
 	struct qs_stop_reason reason;
 
-	if (qs_stop_get_reason(runtime->ground->stop, &reason) == 0)
-		stop_requested(&reason, runtime);
+	if (qs_stop_get_reason(runtime->ground->stop, &reason) < 0)
+		return;
+	reason.at = 0; /* the reason is still the first one's, the time is not */
+	stop_requested(&reason, runtime);
 }
 
 int qs_shutdown(qs_runtime *runtime, const char *detail)
