@@ -19,6 +19,10 @@
 /* Beyond those that were ready at the start, so many go on in the same turn. */
 #define TURN_EXTRA 256U
 
+#define PREFETCH_AHEAD  3U
+#define PREFETCH_FRAMES 6 /* lines of the cache */
+#define PREFETCH_LINES  3
+
 struct qs_fiber *qs_fiber_of(qs_task *task)
 {
 	return container_of(task, struct qs_fiber, task);
@@ -45,33 +49,29 @@ int qs_ready_reserve(struct qs_ready *ready, size_t count)
 	return 0;
 }
 
-static struct qs_fiber **ready_at(struct qs_ready *ready, size_t place)
-{
-	return &ready->ring[(ready->head + place) & (ready->room - 1)];
-}
-
-void qs_fiber_make_ready(struct qs_fiber *fiber)
-{
-	struct qs_fibers *fibers = fiber->fibers;
-
-	fiber->woken = true;
-	*ready_at(&fibers->ready, fibers->ready.count++) = fiber;
-	if (!fibers->turning)
-		qs_job_schedule(fibers->context->loop, &fibers->job);
-}
-
 /* With a seed, any of those that are ready may be next. */
 static void shuffle_first(struct qs_fibers *fibers)
 {
 	struct qs_random random = { fibers->random };
-	struct qs_fiber **first = ready_at(&fibers->ready, 0);
+	struct qs_fiber **first = qs_ready_at(&fibers->ready, 0);
 	struct qs_fiber **chosen =
-	        ready_at(&fibers->ready, qs_random_below(&random, fibers->ready.count));
+	        qs_ready_at(&fibers->ready, qs_random_below(&random, fibers->ready.count));
 	struct qs_fiber *fiber = *chosen;
 
 	*chosen = *first;
 	*first = fiber;
 	fibers->random = random.state;
+}
+
+/* Among very many fibers everything about the next one is far away: itself and its latest frames.
+ */
+static void prefetch(const struct qs_fiber *fiber)
+{
+	const char *lines = (const char *)fiber;
+
+	for (int i = -PREFETCH_FRAMES; i < PREFETCH_LINES; i++)
+		__builtin_prefetch(lines + i * 64L, 1);
+	__builtin_prefetch(qs_fiber_stack(fiber), 1);
 }
 
 static struct qs_fiber *take_ready(struct qs_fibers *fibers)
@@ -80,18 +80,12 @@ static struct qs_fiber *take_ready(struct qs_fibers *fibers)
 
 	if (fibers->options.seed != 0)
 		shuffle_first(fibers);
-	struct qs_fiber *fiber = *ready_at(ready, 0);
+	struct qs_fiber *fiber = *qs_ready_at(ready, 0);
 	ready->head++;
 	ready->count--;
-	/* Among very many fibers everything about the next one is far away. */
-	if (ready->count >= 8) {
-		const char *far = (const char *)*ready_at(ready, 7);
-		__builtin_prefetch(far);
-		__builtin_prefetch(far + 64);
-		__builtin_prefetch(far + 128);
-		__builtin_prefetch(far + 192);
-		__builtin_prefetch(far + 256);
-		qs_fiber_context_prefetch(&(*ready_at(ready, 3))->context);
+	if (ready->count > PREFETCH_AHEAD) {
+		prefetch(*qs_ready_at(ready, PREFETCH_AHEAD));
+		__builtin_prefetch((*qs_ready_at(ready, PREFETCH_AHEAD / 2))->task.record, 1);
 	}
 	return fiber;
 }
@@ -104,8 +98,10 @@ void qs_fiber_run(void *argument)
 	struct qs_fiber *fiber = argument;
 
 	fiber->result = fiber->fn(&fiber->task, fiber->arg);
-	qs_fiber_leave_groups(fiber);
-	qs_fiber_run_deferred(fiber);
+	if (!list_empty(&fiber->groups))
+		qs_fiber_leave_groups(fiber);
+	if (fiber->deferred_count > 0)
+		qs_fiber_run_deferred(fiber);
 	fiber->over = true;
 	qs_fiber_context_switch(NULL, &fiber->fibers->loop);
 }
@@ -115,7 +111,6 @@ static void end(struct qs_fiber *fiber, struct qs_outcome outcome)
 {
 	bool well = outcome.type == QS_OUTCOME_RETURN && outcome.value >= 0;
 
-	qs_timer_done(&fiber->timer);
 	qs_task_end(&fiber->task, outcome, well, well || outcome.value == -ESHUTDOWN);
 }
 
@@ -145,7 +140,7 @@ static void check_stack(const struct qs_fiber *fiber)
 {
 	const struct qs_fibers_options *options = &fiber->fibers->options;
 
-	if (qs_stack_check(qs_fiber_stack(fiber)))
+	if (!fiber->canaried || qs_stack_check(qs_fiber_stack(fiber)))
 		return;
 	/* Another fiber's memory is damaged: nothing can be trusted from here on. */
 	if (options->overflowed)
@@ -158,7 +153,10 @@ static void resume(struct qs_fiber *fiber)
 	struct qs_fibers *fibers = fiber->fibers;
 	struct qs_context *context = fibers->context;
 
-	(void)qs_loop_hold(context->loop, qs_task_id(&fiber->task));
+	/* As qs_loop_hold would. */
+	atomic_store_explicit(&fibers->pulse->holder,
+	        atomic_load_explicit(&fiber->task.record->id, memory_order_relaxed),
+	        memory_order_relaxed);
 	fiber->woken = false;
 	fiber->wait = NULL;
 	fibers->running = fiber;
@@ -213,86 +211,6 @@ static void next_turn_came(struct qs_timer *timer)
 	qs_job_schedule(fibers->context->loop, &fibers->job);
 }
 
-/* --- rungs --- */
-
-static bool reaches_groups(const struct qs_fiber *fiber)
-{
-	return !list_empty(&fiber->groups) && !fiber->task.group->context->sweeping;
-}
-
-static void fiber_ask(struct qs_task *task)
-{
-	struct qs_fiber *fiber = qs_fiber_of(task);
-
-	if (reaches_groups(fiber))
-		list_for_each (node, &fiber->groups)
-			qs_group_ask(list_entry(node, struct qs_group, in_owner), UINT_MAX,
-			        qs_task_cause(task), QS_FOREVER);
-	if (fiber->wait && fiber->wait->nature == QS_WAIT_IDLE && !qs_fiber_is_shielded(fiber))
-		qs_fiber_interrupt(fiber, -ESHUTDOWN);
-}
-
-static void fiber_cancel(struct qs_task *task)
-{
-	struct qs_fiber *fiber = qs_fiber_of(task);
-
-	if (reaches_groups(fiber))
-		list_for_each (node, &fiber->groups)
-			qs_group_cancel(
-			        list_entry(node, struct qs_group, in_owner), qs_task_cause(task));
-	if (fiber->wait && fiber->wait->nature != QS_WAIT_TO_THE_END &&
-	        !qs_fiber_is_shielded(fiber))
-		qs_fiber_interrupt(fiber, -ECANCELED);
-	/* Asked in the same turn, it has not heard of that yet. */
-	if (fiber->woken && !fiber->wait && fiber->result == -ESHUTDOWN)
-		fiber->result = -ECANCELED;
-}
-
-/* It is ended by the loop, unless it runs just now: then as soon as it waits. */
-static void fiber_kill(struct qs_task *task)
-{
-	struct qs_fiber *fiber = qs_fiber_of(task);
-
-	fiber->killed = true;
-	qs_fiber_interrupt(fiber, -ECANCELED);
-}
-
-static void fiber_expire(struct qs_task *task)
-{
-	struct qs_fiber *fiber = qs_fiber_of(task);
-
-	if (fiber->wait && fiber->wait->nature != QS_WAIT_TO_THE_END &&
-	        !qs_fiber_is_shielded(fiber))
-		qs_fiber_interrupt(fiber, -ETIMEDOUT);
-}
-
-static void fiber_describe(const struct qs_task *task, char *buffer, size_t size)
-{
-	const struct qs_fiber *fiber = container_of(task, const struct qs_fiber, task);
-
-	snprintf(buffer, size, "%s", fiber->wait ? fiber->wait->name : "ready");
-}
-
-static void fiber_abandoned(struct qs_task *task)
-{
-	struct qs_fiber *fiber = qs_fiber_of(task);
-
-	qs_fiber_interrupt(fiber, -ECANCELED);
-	qs_timer_done(&fiber->timer);
-	qs_fiber_abandon_groups(fiber);
-	list_append(&fiber->fibers->abandoned, &task->in_group);
-}
-
-const struct qs_task_kind qs_fiber_kind = {
-	.id = QS_KIND_FIBER,
-	.ask = fiber_ask,
-	.cancel = fiber_cancel,
-	.kill = fiber_kill,
-	.describe = fiber_describe,
-	.expire = fiber_expire,
-	.abandoned = fiber_abandoned,
-};
-
 /* --- the scheduler --- */
 
 int qs_fibers_new(struct qs_context *context, const struct qs_fibers_options *options,
@@ -309,7 +227,10 @@ int qs_fibers_new(struct qs_context *context, const struct qs_fibers_options *op
 	fibers->bells.watch.fd = -1;
 	list_init(&fibers->abandoned);
 	qs_job_init(&fibers->job, job_runs);
+	fibers->pulse = qs_loop_pulse(context->loop);
 	r = qs_timer_init(context->loop, &fibers->next_turn, next_turn_came);
+	if (r == 0)
+		r = qs_fibers_open_alarms(fibers);
 	if (r == 0)
 		r = qs_fibers_open_pools(fibers);
 	if (r == 0)
@@ -347,6 +268,7 @@ void qs_fibers_free(struct qs_fibers *fibers)
 	bool stacks_in_use = drop_abandoned(fibers);
 	qs_bells_done(&fibers->bells);
 	qs_fibers_close_pools(fibers, stacks_in_use);
+	qs_fibers_close_alarms(fibers);
 	qs_timer_done(&fibers->next_turn);
 	qs_job_cancel(&fibers->job);
 	qs_free(fibers->ready.ring);

@@ -5,7 +5,9 @@
 #ifndef QS_FIBER_H
 #define QS_FIBER_H
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <quiesce/fiber.h>
@@ -31,7 +33,8 @@ enum qs_wait_nature {
 struct qs_wait {
 	const char *name; /* static, for people */
 	enum qs_wait_nature nature;
-	/* Takes it out of what it waits in: it will not be woken from there any more. */
+	/* Takes it out of what it waits in: it will not be woken from there any more. NULL: nothing
+	 * knows of it. */
 	void (*abort)(struct qs_wait *wait);
 	/*
 	 * Not NULL: it cannot be taken out, because somebody uses the fiber's stack; it ends only
@@ -68,27 +71,33 @@ struct qs_deferred_more {
 	struct qs_deferred items[QS_DEFERRED_INLINE * 4];
 };
 
+/* What is needed to ask it and to let it run lies in its first three lines of the cache. */
 struct qs_fiber {
 	struct qs_task task;
-	struct qs_fiber_context context;
 	struct qs_fibers *fibers;
-	struct qs_wait *wait; /* what it waits for or was woken from; NULL while it runs */
-	struct qs_timer timer;
-	uint64_t deadline;         /* its own */
-	uint64_t shield;           /* until when it is shielded, 0: it is not */
-	struct list groups;        /* it owns */
-	struct qs_group_join last; /* killed, it waits for them */
-	int result;                /* of the wait, in the end of its function */
-	bool woken;                /* in the ready queue */
+	struct qs_wait *wait;   /* what it waits for or was woken from; NULL while it runs */
+	struct heap_node alarm; /* among the deadlines of all fibers, while it waits */
+	int result;             /* of the wait, in the end of its function */
+	bool woken;             /* in the ready ring */
 	bool killed, over;
-	uint8_t pool;
+	bool idle_alone;    /* its wait ends on ask and is known to nobody else */
+	struct list groups; /* it owns */
+	uint64_t shield;    /* until when it is shielded, 0: it is not */
+	uint64_t deadline;  /* its own */
 	unsigned deferred_count;
+	uint8_t pool;
+	bool canaried; /* its stack has no guard page */
+	qs_task_fn fn;
+	void *arg;
+	struct qs_fiber_context context;
+
+	struct qs_group_join last;                       /* killed, it waits for its groups */
 	struct qs_deferred deferred[QS_DEFERRED_INLINE]; /* then in `more`, the latest first */
 	struct qs_deferred_more *more;
 	struct qs_task_terms terms; /* if they are its own */
-	qs_task_fn fn;
-	void *arg;
 };
+
+static_assert(offsetof(struct qs_fiber, context.base) <= 192, "the hot part of a fiber has grown");
 
 struct qs_fibers_options {
 	size_t stack_size; /* 0: QS_STACK_SIZE */
@@ -114,6 +123,9 @@ struct qs_fibers {
 	struct qs_ready ready;
 	struct qs_job job;
 	struct qs_timer next_turn;
+	struct heap alarms;    /* deadlines of those that wait */
+	struct qs_timer alarm; /* not later than the first of them */
+	struct qs_loop_pulse *pulse;
 	struct qs_timer trim; /* gives the memory of stacks back, some while after a peak */
 	struct qs_fiber *running;
 	struct qs_fiber_context loop;
@@ -154,7 +166,6 @@ extern const struct qs_task_kind qs_fiber_kind;
 extern const struct qs_task_terms qs_fiber_terms;
 
 void qs_fiber_run(void *fiber); /* on its own stack, from its beginning to its end */
-QS_MUST_CHECK int qs_fiber_init_timer(struct qs_fiber *fiber);
 const struct qs_stack *qs_fiber_stack(const struct qs_fiber *fiber);
 void qs_fiber_put_stack(struct qs_fiber *fiber);
 QS_MUST_CHECK int qs_fibers_open_pools(struct qs_fibers *fibers);
@@ -162,11 +173,23 @@ void qs_fibers_close_pools(struct qs_fibers *fibers, bool stacks_in_use);
 
 void qs_fiber_interrupt(struct qs_fiber *fiber, int result); /* if it waits */
 void qs_fiber_make_ready(struct qs_fiber *fiber);
-bool qs_fiber_is_shielded(const struct qs_fiber *fiber);
+void qs_fiber_set_alarm(struct qs_fiber *fiber, uint64_t at);
+QS_MUST_CHECK int qs_fibers_open_alarms(struct qs_fibers *fibers);
+void qs_fibers_close_alarms(struct qs_fibers *fibers);
 void qs_fiber_run_deferred(struct qs_fiber *fiber);
 void qs_fiber_leave_groups(struct qs_fiber *fiber);
 bool qs_fiber_kill_groups(struct qs_fiber *fiber); /* true: none is left */
 void qs_fiber_abandon_groups(struct qs_fiber *fiber);
+
+static inline bool qs_fiber_is_shielded(const struct qs_fiber *fiber)
+{
+	return fiber->shield != 0 && fiber->shield > qs_loop_now(fiber->fibers->context->loop);
+}
+
+static inline struct qs_fiber **qs_ready_at(struct qs_ready *ready, size_t place)
+{
+	return &ready->ring[(ready->head + place) & (ready->room - 1)];
+}
 
 /* -ENOMEM. Then as many fibers as this can be ready. */
 QS_MUST_CHECK int qs_ready_reserve(struct qs_ready *ready, size_t count);

@@ -149,6 +149,7 @@ static void init_fiber(struct qs_fiber *fiber, struct qs_fibers *fibers, uint8_t
 {
 	fiber->fibers = fibers;
 	fiber->wait = NULL;
+	fiber->alarm = (struct heap_node){ 0 };
 	fiber->shield = 0;
 	fiber->result = 0;
 	fiber->woken = fiber->killed = fiber->over = false;
@@ -172,13 +173,8 @@ static int begin(struct qs_fiber *fiber, qs_group *group, const struct qs_task_o
 	int r = qs_ready_reserve(&fibers->ready, fibers->count + 1);
 
 	if (r == 0)
-		r = qs_fiber_init_timer(fiber);
-	if (r < 0)
-		return r;
-	r = qs_task_init(&fiber->task, &qs_fiber_kind, group, &setup);
-	if (r < 0)
-		qs_timer_done(&fiber->timer);
-	return r;
+		r = heap_reserve(&fibers->alarms, fibers->count + 1);
+	return r < 0 ? r : qs_task_init(&fiber->task, &qs_fiber_kind, group, &setup);
 }
 
 int qs_spawn_fiber(qs_group *group, const struct qs_task_options *options, qs_task_fn fn, void *arg,
@@ -200,6 +196,7 @@ int qs_spawn_fiber(qs_group *group, const struct qs_task_options *options, qs_ta
 		return r;
 	struct qs_fiber *fiber = fiber_on(stack);
 	init_fiber(fiber, fibers, pool);
+	fiber->canaried = stack->canary != NULL;
 	fiber->deadline = options->deadline > 0 ? options->deadline : QS_FOREVER;
 	fiber->fn = fn;
 	fiber->arg = arg;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "lib/alloc.h"
+#include "lib/stop.h"
 
 int qs_ground_new(struct qs_ground **ret_ground)
 {
@@ -19,6 +20,7 @@ int qs_ground_new(struct qs_ground **ret_ground)
 		qs_ground_unref(ground);
 		return r;
 	}
+	ground->stop_sets = qs_stop_sets(ground->stop);
 	*ret_ground = ground;
 	return 0;
 }

@@ -18,6 +18,7 @@ struct qs_ground {
 	struct qs_clock clock; /* to be initialised by whoever makes the ground */
 	struct qs_ledger *ledger;
 	qs_stop *stop;
+	const _Atomic uint64_t *stop_sets; /* see lib/stop.h */
 };
 
 /* -ENOMEM, -EMFILE, -ENFILE. The maker is its first user. */

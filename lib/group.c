@@ -123,7 +123,8 @@ void qs_group_remove(struct qs_group *group, struct qs_task *task, bool kept)
 	list_remove(&task->in_context);
 	if (kept)
 		list_append(&group->ended, &task->in_group);
-	group->context->task_count--;
+	if (--group->context->task_count == 0)
+		qs_tasks_swept(group->context, QS_FOREVER);
 	if (group->cancels_rest && task->result.verdict == QS_VERDICT_FAILED)
 		cancel_rest(group);
 	count_down(group);
@@ -181,6 +182,12 @@ static void push_ask(struct qs_task *task, const struct rung_order *order)
 		qs_task_ask(task, order->cause, order->cancel_at);
 }
 
+static void push_ask_swept(struct qs_task *task, const struct rung_order *order)
+{
+	if (task->group->stage < order->stages && !has_own_order(task, order->group))
+		qs_task_ask_swept(task, order->cause, order->cancel_at);
+}
+
 static void push_cancel(struct qs_task *task, const struct rung_order *order)
 {
 	qs_task_cancel(task, order->cause);
@@ -198,7 +205,13 @@ static void push_abandon(struct qs_task *task, const struct rung_order *order _u
 
 void qs_group_ask(struct qs_group *group, unsigned stages, enum qs_cause cause, uint64_t cancel_at)
 {
-	push_all(group, &(struct rung_order){ push_ask, group, stages, cause, cancel_at });
+	struct rung_order order = { push_ask, group, stages, cause, cancel_at };
+
+	if (!group->parent)
+		order.push = push_ask_swept;
+	push_all(group, &order);
+	if (!group->parent)
+		qs_tasks_swept(group->context, MIN(cancel_at, group->context->swept_at));
 }
 
 void qs_group_cancel(struct qs_group *group, enum qs_cause cause)

@@ -37,7 +37,13 @@ struct qs_context {
 	size_t task_count; /* of them: the room in the ladder */
 	struct heap
 	        ladder; /* tasks that go on to the next rung by themselves, the earliest first */
-	struct qs_timer ladder_timer; /* set to the first of them */
+	/*
+	 * Whoever was asked with all others goes on with them, unless its own ladder is faster:
+	 * so a hundred thousand tasks that are asked at once need not enter the ladder. QS_FOREVER:
+	 * nobody does.
+	 */
+	uint64_t swept_at;
+	struct qs_timer ladder_timer; /* set to the first of all these */
 
 	/* Owned by the runtime, as is all below; NULL where there is none. */
 	struct qs_ground *ground; /* with the stop event that any thread may set */

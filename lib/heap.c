@@ -148,8 +148,15 @@ int heap_add(struct heap *heap, struct heap_node *node, uint64_t key)
 {
 	if (heap->used == heap->capacity && make_room(heap) < 0)
 		return -ENOMEM;
+	struct heap_entry *entry = &heap->entries[heap->used];
+	entry->key = key;
+	entry->order = draw_order(heap);
+	entry->node = node;
+	node->index = (uint32_t)++heap->used;
 	heap->count++;
-	sift_up(heap, heap->used++, (struct heap_entry){ key, draw_order(heap), node });
+	/* What comes later than all else is where it belongs. */
+	if (node->index > 1 && before(entry, &heap->entries[(node->index - 2) / ARITY]))
+		sift_up(heap, node->index - 1, *entry);
 	return 0;
 }
 

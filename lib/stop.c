@@ -8,7 +8,7 @@
  * callbacks below to the dispatch. A signal handler cannot take the mutex: it pushes the event on a
  * lock-free stack, and whoever takes the mutex next does that work for it.
  */
-#include <quiesce/stop.h>
+#include "lib/stop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -79,6 +79,11 @@ static const qs_stop *nearest_set(const qs_stop *stop)
 	while (stop && atomic_load_explicit(&stop->state, memory_order_acquire) != STOP_SET)
 		stop = stop->parent;
 	return stop;
+}
+
+const _Atomic uint64_t *qs_stop_sets(const qs_stop *stop)
+{
+	return &stop->tree->sets;
 }
 
 bool qs_stop_is_set(const qs_stop *stop)

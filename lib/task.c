@@ -20,7 +20,8 @@ static void set_rung(struct qs_task *task, enum qs_rung rung)
 {
 	assert(rung > rung_of(task));
 	atomic_store_explicit(&task->record->rung, (uint8_t)rung, memory_order_release);
-	qs_tell_witness(task->group->context, task, qs_rung_name(rung));
+	if (task->group->context->witness)
+		qs_tell_witness(task->group->context, task, qs_rung_name(rung));
 }
 
 static void tell(struct qs_task *task, enum qs_rung rung)
@@ -33,7 +34,10 @@ static void tell(struct qs_task *task, enum qs_rung rung)
 
 static void set_ladder_timer(struct qs_context *context)
 {
-	qs_timer_arm(&context->ladder_timer, heap_first_key(&context->ladder));
+	uint64_t at = MIN(heap_first_key(&context->ladder), context->swept_at);
+
+	if (context->ladder_timer.loop)
+		qs_timer_arm(&context->ladder_timer, at);
 }
 
 /*
@@ -45,22 +49,34 @@ static void set_next_rung(struct qs_task *task, uint64_t at)
 {
 	struct qs_context *context = task->group->context;
 	struct qs_timer *timer = &context->ladder_timer;
+	bool was_in = task->rung.index != HEAP_NOT_IN;
 
-	heap_remove(&context->ladder, &task->rung);
+	if (was_in)
+		heap_remove(&context->ladder, &task->rung);
 	/* It does not fail: qs_task_init reserved the room. */
 	if (at != QS_FOREVER)
 		(void)!heap_add(&context->ladder, &task->rung, at);
 	if (at != QS_FOREVER && (!qs_timer_armed(timer) || at < timer->at))
 		qs_timer_arm(timer, at);
-	else if (context->ladder.count == 0)
-		qs_timer_disarm(timer);
+	else if (was_in && context->ladder.count == 0)
+		set_ladder_timer(context);
 }
 
 uint64_t qs_task_next_rung_at(const struct qs_task *task)
 {
-	if (!task->record || task->rung.index == HEAP_NOT_IN)
+	uint64_t at = QS_FOREVER;
+
+	if (!task->record)
 		return QS_FOREVER;
-	return heap_key(&task->group->context->ladder, &task->rung);
+	if (task->rung.index != HEAP_NOT_IN)
+		at = heap_key(&task->group->context->ladder, &task->rung);
+	return rung_of(task) == QS_RUNG_ASK ? MIN(at, task->swept_at) : at;
+}
+
+void qs_tasks_swept(struct qs_context *context, uint64_t cancel_at)
+{
+	context->swept_at = cancel_at;
+	set_ladder_timer(context);
 }
 
 static void climb(struct qs_task *task)
@@ -69,6 +85,23 @@ static void climb(struct qs_task *task)
 		qs_task_cancel(task, qs_task_cause(task));
 	else
 		qs_task_kill(task, qs_task_cause(task));
+}
+
+static void cancel_swept(struct qs_context *context, uint64_t now)
+{
+	uint64_t next = QS_FOREVER;
+
+	list_for_each (node, &context->tasks) {
+		struct qs_task *task = list_entry(node, struct qs_task, in_context);
+
+		if (rung_of(task) != QS_RUNG_ASK)
+			continue;
+		if (task->swept_at <= now)
+			qs_task_cancel(task, qs_task_cause(task));
+		else
+			next = MIN(next, task->swept_at);
+	}
+	context->swept_at = next;
 }
 
 /* A rung that is due because of this one waits for the next turn, like any other timer. */
@@ -84,6 +117,8 @@ static void ladder_due(struct qs_timer *timer)
 		heap_remove(&context->ladder, first);
 		climb(container_of(first, struct qs_task, rung));
 	}
+	if (context->swept_at <= now)
+		cancel_swept(context, now);
 	set_ladder_timer(context);
 }
 
@@ -171,6 +206,7 @@ int qs_task_init(struct qs_task *task, const struct qs_task_kind *kind, struct q
 		.terms = setup->terms,
 		.arg = setup->arg,
 		.group = group,
+		.swept_at = QS_FOREVER,
 		.joins = setup->joinable ? &qs_joins_end : NULL,
 	};
 	list_init(&task->in_group);
@@ -209,6 +245,24 @@ static void hasten_cancel(struct qs_task *task, uint64_t cancel_at)
 		set_next_rung(task, cancel_at);
 }
 
+/* Returns when its own patience will be over. */
+static uint64_t begin_ask(struct qs_task *task, enum qs_cause cause)
+{
+	struct qs_record *record = task->record;
+	uint64_t now = qs_loop_now(task->group->context->loop);
+
+	atomic_store_explicit(&record->cause, (uint8_t)cause, memory_order_release);
+	atomic_store_explicit(&record->asked_at, now, memory_order_release);
+	set_rung(task, QS_RUNG_ASK);
+	return qs_time_add(now, task->terms->ladder.deadline);
+}
+
+static void finish_ask(struct qs_task *task)
+{
+	task->kind->ask(task);
+	tell(task, QS_RUNG_ASK);
+}
+
 void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
 {
 	if (!task->record || rung_of(task) > QS_RUNG_ASK)
@@ -217,13 +271,21 @@ void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
 		hasten_cancel(task, cancel_at);
 		return;
 	}
-	uint64_t now = qs_loop_now(task->group->context->loop);
-	task->record->cause = (uint8_t)cause;
-	task->record->asked_at = now;
-	set_rung(task, QS_RUNG_ASK);
-	hasten_cancel(task, MIN(cancel_at, qs_time_add(now, task->terms->ladder.deadline)));
-	task->kind->ask(task);
-	tell(task, QS_RUNG_ASK);
+	uint64_t patience_ends = begin_ask(task, cause);
+
+	hasten_cancel(task, MIN(cancel_at, patience_ends));
+	finish_ask(task);
+}
+
+void qs_task_ask_swept(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
+{
+	if (!task->record || rung_of(task) > QS_RUNG_ASK)
+		return;
+	task->swept_at = MIN(task->swept_at, cancel_at);
+	if (rung_of(task) == QS_RUNG_ASK)
+		return;
+	hasten_cancel(task, begin_ask(task, cause));
+	finish_ask(task);
 }
 
 void qs_task_cancel(struct qs_task *task, enum qs_cause cause)
@@ -264,7 +326,8 @@ static struct qs_result conclude(struct qs_task *task, const struct qs_verdict_i
 	struct qs_context *context = task->group->context;
 	struct qs_result result = { qs_verdict_decide(input), input->outcome };
 
-	qs_tell_witness(context, task, qs_verdict_name(result.verdict));
+	if (context->witness)
+		qs_tell_witness(context, task, qs_verdict_name(result.verdict));
 	if (result.verdict == QS_VERDICT_FAILED)
 		note_failure(task, result);
 	qs_ledger_close(context->ledger, task->record, result.verdict, result.outcome,
@@ -320,24 +383,37 @@ static bool stop_is_new(const struct qs_context *context)
 {
 	struct qs_stop_reason reason;
 
-	return qs_stop_get_reason(context->ground->stop, &reason) == 0 &&
+	return qs_stop_is_set(context->ground->stop) &&
+	       qs_stop_get_reason(context->ground->stop, &reason) == 0 &&
 	       reason.at >= qs_loop_now(context->loop);
 }
 
-bool qs_stopping(struct qs_task *task)
+/* Of a thread, or while something in the tree of stop events is set. */
+static __attribute__((noinline, cold)) bool stopping_slowly(struct qs_task *task)
 {
 	/* In a thread that was abandoned the group and all else of the loop's may be gone. */
 	if (task->kind->stopping)
 		return task->kind->stopping(task);
+	if (!task->record || rung_of(task) != QS_RUNG_NONE)
+		return true;
+	return stop_is_new(task->group->context);
+}
+
+bool qs_stopping(struct qs_task *task)
+{
+	/* For a thread nothing else of it is to be looked at here. */
+	if (task->kind->stopping || !task->record)
+		return stopping_slowly(task);
 	struct qs_record *record = task->record;
 	const struct qs_context *context = task->group->context;
-	if (!record)
-		return true;
 	atomic_store_explicit(
 	        &record->polled_at, qs_clock_coarse(context->clock), memory_order_relaxed);
-	if (atomic_load_explicit(&record->rung, memory_order_relaxed) != QS_RUNG_NONE)
+	if (rung_of(task) != QS_RUNG_NONE)
 		return true;
-	return context->ground && qs_stop_is_set(context->ground->stop) && stop_is_new(context);
+	if (!context->ground ||
+	        atomic_load_explicit(context->ground->stop_sets, memory_order_acquire) == 0)
+		return false;
+	return stopping_slowly(task);
 }
 
 uint64_t qs_in(const struct qs_task *task, uint64_t span)

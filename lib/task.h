@@ -18,6 +18,8 @@
 #include "lib/loop.h"
 
 /* What a kind of task can be made to do. None of these may end the task in its own call. */
+struct qs_context;
+
 struct qs_task_kind {
 	enum qs_kind id;
 	void (*ask)(struct qs_task *task);    /* please end; called once */
@@ -75,7 +77,10 @@ struct qs_task {
 	struct list in_context;   /* among all tasks of the context, in the order of their starts */
 	struct qs_record *record; /* NULL once it has ended */
 	union {
-		struct heap_node rung;   /* in the context's ladder, once asked: its next rung */
+		struct {
+			struct heap_node rung; /* in the context's ladder: its next rung */
+			uint64_t swept_at;     /* asked with all others: when it is cancelled */
+		};
 		struct qs_result result; /* once it has ended */
 	};
 	struct qs_join *joins; /* NULL: nobody has its handle. The last is &qs_joins_end */
@@ -103,6 +108,10 @@ void qs_task_remove_join(struct qs_task *task, struct qs_join *join);
  * after an ask.
  */
 void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, bool well_when_asked);
+
+/* For group.c: asks it as one of all there are; see `swept_at` of the context. */
+void qs_task_ask_swept(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at);
+void qs_tasks_swept(struct qs_context *context, uint64_t cancel_at);
 
 /* For group.c: it has ended, and nobody waits for its result any more. */
 void qs_task_release(struct qs_task *task);

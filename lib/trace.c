@@ -26,6 +26,10 @@
 
 #define OWN_FRAMES 2 /* the handler, and what the kernel puts under it */
 
+/* In the place of the number of frames. */
+#define TRACE_WANTED    (-1)
+#define TRACE_UNDER_WAY (-2)
+
 static void note_where(int signo _unused_, siginfo_t *info, void *context _unused_)
 {
 	int saved = errno;
@@ -33,7 +37,11 @@ static void note_where(int signo _unused_, siginfo_t *info, void *context _unuse
 	if (info->si_code == SI_QUEUE && info->si_pid == getpid()) {
 		struct qs_trace *trace = info->si_value.sival_ptr;
 
-		atomic_store(&trace->taken, backtrace(trace->addresses, QS_TRACE_DEPTH));
+		int taken = TRACE_WANTED;
+
+		/* One that comes late, when another was answered, must not write what is read. */
+		if (atomic_compare_exchange_strong(&trace->taken, &taken, TRACE_UNDER_WAY))
+			atomic_store(&trace->taken, backtrace(trace->addresses, QS_TRACE_DEPTH));
 	}
 	errno = saved;
 }
@@ -98,7 +106,10 @@ void qs_trace_done(struct qs_trace *trace)
 
 void qs_trace_ask(struct qs_trace *trace)
 {
-	atomic_store(&trace->taken, 0);
+	/* One that is on its way tells the present when it comes. */
+	if (atomic_load(&trace->taken) < 0)
+		return;
+	atomic_store(&trace->taken, TRACE_WANTED);
 	(void)pthread_sigqueue(trace->thread, TRACE_SIGNAL, (union sigval){ .sival_ptr = trace });
 }
 

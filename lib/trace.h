@@ -22,7 +22,7 @@
 struct qs_trace {
 	pthread_t thread;
 	struct qs_alt_stack stack; /* it may be stuck on a small stack of a fiber's */
-	_Atomic int taken;         /* how many addresses, 0: none yet */
+	_Atomic int taken;         /* how many addresses, 0 or less: none yet */
 	void *addresses[QS_TRACE_DEPTH];
 	struct {
 		uintptr_t begin, end, base;
