@@ -73,7 +73,7 @@ int daemon_read_config(const struct daemon_options *options, struct config **ret
 	return config_read(CONFIG_FILE, CONFIG_DIRECTORY, ret_config, ret_errors);
 }
 
-static void log_each_line(enum log_level level, const char *text)
+void daemon_log_lines(enum log_level level, const char *text)
 {
 	while (text && *text) {
 		size_t length = strcspn(text, "\n");
@@ -93,7 +93,7 @@ int daemon_start_log(const struct daemon *daemon, const char *warnings)
 	int r = log_init(&options);
 	if (r < 0)
 		log_error("cannot set up the log: %s", strerror(-r));
-	log_each_line(LOG_LEVEL_WARNING, warnings);
+	daemon_log_lines(LOG_LEVEL_WARNING, warnings);
 	return r;
 }
 

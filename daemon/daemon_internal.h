@@ -13,6 +13,9 @@ bool daemon_stopping(const struct daemon *daemon);
 char *daemon_socket_path(const struct daemon *daemon, char *buffer, size_t size);
 char *daemon_state_path(const struct daemon *daemon, char *buffer, size_t size);
 
+/* Each line of a text by itself; NULL is none. */
+void daemon_log_lines(enum log_level level, const char *text);
+
 /* These log what is wrong themselves. */
 QS_MUST_CHECK int daemon_start_log(const struct daemon *daemon, const char *warnings);
 QS_MUST_CHECK int daemon_open_state(struct daemon *daemon);

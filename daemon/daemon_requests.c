@@ -39,18 +39,11 @@ static void take_settings(struct daemon *daemon)
 
 static void log_refusal(int error, const struct config_errors *errors)
 {
-	const char *text = errors->text;
-
 	log_event(LOG_LEVEL_ERROR, &(struct log_fields){ .event = LOG_RELOAD },
 	        "reload refused: %s",
 	        error == -EBADMSG ? "the configuration is wrong; nothing has changed"
 	                          : strerror(-error));
-	while (text && *text) {
-		size_t length = strcspn(text, "\n");
-
-		log_error("%.*s", (int)length, text);
-		text += length + (text[length] == '\n');
-	}
+	daemon_log_lines(LOG_LEVEL_ERROR, errors->text);
 }
 
 static int try_reload(
