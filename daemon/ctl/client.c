@@ -44,13 +44,13 @@ enum ctl_status client_open(struct ctl *ctl)
 	int r = find_socket(ctl);
 
 	if (r >= 0)
-		r = qs_http_new(ctl->socket, &ctl->http);
+		r = qs_http_unix_new(ctl->socket, &ctl->http);
 	return r < 0 ? client_explain(ctl, r) : CTL_OK;
 }
 
 void client_close(struct ctl *ctl)
 {
-	qs_http_free(TAKE(ctl->http, NULL));
+	qs_http_unix_free(TAKE(ctl->http, NULL));
 	free(TAKE(ctl->socket_text, NULL));
 }
 
@@ -90,10 +90,10 @@ static int on_tick(void *arg)
 	return 0;
 }
 
-int client_try(struct ctl *ctl, const struct qs_http_request *request, const char *doing,
-        struct qs_http_response *ret_response)
+int client_try(struct ctl *ctl, const struct qs_http_unix_request *request, const char *doing,
+        struct qs_http_unix_response *ret_response)
 {
-	struct qs_http_request own = *request;
+	struct qs_http_unix_request own = *request;
 	struct progress progress;
 	int r;
 
@@ -104,13 +104,13 @@ int client_try(struct ctl *ctl, const struct qs_http_request *request, const cha
 	}
 	if (own.deadline == 0)
 		own.deadline = qs_time_add(qs_time_now(), PATIENCE);
-	r = qs_http_perform(ctl->http, &own, ret_response);
+	r = qs_http_unix_perform(ctl->http, &own, ret_response);
 	progress_end(&progress);
 	return r;
 }
 
-enum ctl_status client_perform(struct ctl *ctl, const struct qs_http_request *request,
-        const char *doing, struct qs_http_response *ret_response)
+enum ctl_status client_perform(struct ctl *ctl, const struct qs_http_unix_request *request,
+        const char *doing, struct qs_http_unix_response *ret_response)
 {
 	int r = client_try(ctl, request, doing, ret_response);
 
@@ -133,7 +133,7 @@ static enum ctl_status status_of(long http_status)
 }
 
 /* A problem's own words: its detail, and the list of errors that a reload brings along. */
-static void tell_problem(const char *what, const struct qs_http_response *response)
+static void tell_problem(const char *what, const struct qs_http_unix_response *response)
 {
 	_cleanup_(json_freep) json_t *problem = json_loadb(response->body, response->size, 0, NULL);
 	const char *detail = json_string_value(json_object_get(problem, "detail"));
@@ -154,7 +154,7 @@ static void tell_problem(const char *what, const struct qs_http_response *respon
 }
 
 enum ctl_status client_judge(
-        const struct ctl *ctl, const struct qs_http_response *response, const char *what)
+        const struct ctl *ctl, const struct qs_http_unix_response *response, const char *what)
 {
 	enum ctl_status status = status_of(response->status);
 
@@ -166,7 +166,7 @@ enum ctl_status client_judge(
 	return status;
 }
 
-enum ctl_status client_read(const struct qs_http_response *response, json_t **ret_json)
+enum ctl_status client_read(const struct qs_http_unix_response *response, json_t **ret_json)
 {
 	json_error_t error;
 	json_t *json = json_loadb(response->body, response->size, JSON_DECODE_ANY, &error);
@@ -181,12 +181,12 @@ enum ctl_status client_read(const struct qs_http_response *response, json_t **re
 
 enum ctl_status client_get(struct ctl *ctl, const char *path, const char *what, json_t **ret_json)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	_cleanup_(json_freep) json_t *json = NULL;
 	enum ctl_status status;
 
-	status = client_perform(
-	        ctl, &(struct qs_http_request){ .method = "GET", .path = path }, NULL, &response);
+	status = client_perform(ctl,
+	        &(struct qs_http_unix_request){ .method = "GET", .path = path }, NULL, &response);
 	if (status == CTL_OK)
 		status = client_judge(ctl, &response, what);
 	if (status == CTL_OK)
@@ -199,7 +199,7 @@ enum ctl_status client_get(struct ctl *ctl, const char *path, const char *what, 
 	return CTL_OK;
 }
 
-void client_print_body(const struct qs_http_response *response)
+void client_print_body(const struct qs_http_unix_response *response)
 {
 	fwrite(response->body, 1, response->size, stdout);
 	if (response->size > 0 && response->body[response->size - 1] != '\n')

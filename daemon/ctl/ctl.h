@@ -11,7 +11,7 @@
 
 #include "daemon/ctl/style.h"
 
-struct qs_http;
+struct qs_http_unix;
 struct table;
 struct verb;
 
@@ -39,7 +39,7 @@ struct options {
 struct ctl {
 	struct options options;
 	struct style style; /* of standard output */
-	struct qs_http *http;
+	struct qs_http_unix *http;
 	const char *socket; /* where the daemon is looked for */
 	char *socket_text;  /* owns it if it was put together */
 };

@@ -39,7 +39,7 @@ static void wait_query(uint64_t deadline, char *query, size_t size)
 
 /* Posts to a path; `what` names it in what is told. */
 static int send_post(struct ctl *ctl, const char *path, const char *what, uint64_t deadline,
-        struct qs_http_response *ret_response)
+        struct qs_http_unix_response *ret_response)
 {
 	const char *doing = ctl->options.verb->doing;
 	_cleanup_(freep) char *text = NULL;
@@ -47,7 +47,7 @@ static int send_post(struct ctl *ctl, const char *path, const char *what, uint64
 	if (doing && asprintf(&text, "%s %s", doing, what) < 0)
 		return -ENOMEM;
 	return client_try(ctl,
-	        &(struct qs_http_request){ .method = "POST",
+	        &(struct qs_http_unix_request){ .method = "POST",
 	                .path = path,
 	                .deadline = deadline == QS_FOREVER ? 0 : qs_time_add(deadline, SLACK) },
 	        text, ret_response);
@@ -55,7 +55,7 @@ static int send_post(struct ctl *ctl, const char *path, const char *what, uint64
 
 /* With --json the answer is printed. */
 static enum ctl_status conclude_post(const struct ctl *ctl, const char *what, bool waited,
-        const struct qs_http_response *response)
+        const struct qs_http_unix_response *response)
 {
 	enum ctl_status status = client_judge(ctl, response, what);
 
@@ -72,7 +72,8 @@ static enum ctl_status conclude_post(const struct ctl *ctl, const char *what, bo
 /* --- workers --- */
 
 /* "● ticker running, pid 4711" */
-static enum ctl_status tell_worker(const struct ctl *ctl, const struct qs_http_response *response)
+static enum ctl_status tell_worker(
+        const struct ctl *ctl, const struct qs_http_unix_response *response)
 {
 	const struct style *style = &ctl->style;
 	_cleanup_(json_freep) json_t *worker = NULL;
@@ -102,7 +103,7 @@ static enum ctl_status tell_worker(const struct ctl *ctl, const struct qs_http_r
 
 static enum ctl_status change_worker(struct ctl *ctl, const char *name, uint64_t deadline)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	_cleanup_(freep) char *path = NULL;
 	char suffix[80], query[48];
 	enum ctl_status status;
@@ -140,7 +141,7 @@ enum ctl_status run_worker_change(struct ctl *ctl)
 
 /* --- the daemon --- */
 
-static int post_verb(struct ctl *ctl, uint64_t deadline, struct qs_http_response *ret_response)
+static int post_verb(struct ctl *ctl, uint64_t deadline, struct qs_http_unix_response *ret_response)
 {
 	char path[128], query[48];
 
@@ -162,7 +163,7 @@ static void tell_warnings(const json_t *answer)
 /* A reload answers with what it did, drain and resume with what the daemon is now. */
 enum ctl_status run_daemon_change(struct ctl *ctl)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	_cleanup_(json_freep) json_t *answer = NULL;
 	_cleanup_(freep) char *counts = NULL;
 	int r = post_verb(ctl, wait_deadline(ctl), &response);
@@ -199,16 +200,16 @@ enum ctl_status run_daemon_change(struct ctl *ctl)
  */
 static int open_daemon(struct ctl *ctl)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	_cleanup_(json_freep) json_t *status = NULL;
 	pid_t pid, peer;
 
-	if (client_try(ctl, &(struct qs_http_request){ .method = "GET", .path = "/v1/status" },
+	if (client_try(ctl, &(struct qs_http_unix_request){ .method = "GET", .path = "/v1/status" },
 	            NULL, &response) < 0)
 		return -1;
 	status = json_loadb(response.body, response.size, 0, NULL);
 	pid = (pid_t)field_unsigned(json_object_get(status, "daemon"), "pid");
-	peer = qs_http_peer(ctl->http);
+	peer = qs_http_unix_peer(ctl->http);
 	if (peer > 1)
 		pid = peer;
 	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
@@ -231,7 +232,7 @@ static bool await_end(int pidfd, uint64_t deadline)
 	return r > 0;
 }
 
-static void tell_end(const struct ctl *ctl, const struct qs_http_response *response)
+static void tell_end(const struct ctl *ctl, const struct qs_http_unix_response *response)
 {
 	_cleanup_(json_freep) json_t *answer =
 	        response->size > 0 ? json_loadb(response->body, response->size, 0, NULL) : NULL;
@@ -248,7 +249,7 @@ static void tell_end(const struct ctl *ctl, const struct qs_http_response *respo
 /* A daemon that leaves while it is being asked has done what was asked of it. */
 enum ctl_status run_shutdown(struct ctl *ctl)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	uint64_t deadline = wait_deadline(ctl);
 	_cleanup_(closep) int pidfd = ctl->options.wait ? open_daemon(ctl) : -1;
 	int r = post_verb(ctl, deadline, &response);
@@ -281,7 +282,7 @@ static void print_check(const struct style *style, const char *line)
 }
 
 /* The daemon's answer is text: with --json it is put into an object. */
-static void tell_health(const struct ctl *ctl, const struct qs_http_response *response)
+static void tell_health(const struct ctl *ctl, const struct qs_http_unix_response *response)
 {
 	const char *name = ctl->options.live ? "live" : "ready";
 	bool well = response->status == 200;
@@ -307,13 +308,13 @@ static void tell_health(const struct ctl *ctl, const struct qs_http_response *re
 
 enum ctl_status run_health(struct ctl *ctl)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	char path[32];
 
 	snprintf(path, sizeof(path), "/%s%s", ctl->options.live ? "livez" : "readyz",
 	        ctl->options.verbose ? "?verbose" : "");
-	if (client_perform(ctl, &(struct qs_http_request){ .method = "GET", .path = path }, NULL,
-	            &response) != CTL_OK)
+	if (client_perform(ctl, &(struct qs_http_unix_request){ .method = "GET", .path = path },
+	            NULL, &response) != CTL_OK)
 		return CTL_FAILURE;
 	if (response.status != 200 && response.status != 503) {
 		(void)client_judge(ctl, &response, "health");

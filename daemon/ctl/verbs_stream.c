@@ -116,9 +116,9 @@ static int on_tick(void *arg)
 /* Until the daemon ends it, or our reader is gone. */
 static enum ctl_status run_stream(struct stream *stream)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
-	int r = qs_http_perform(stream->ctl->http,
-	        &(struct qs_http_request){ .method = "GET",
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
+	int r = qs_http_unix_perform(stream->ctl->http,
+	        &(struct qs_http_unix_request){ .method = "GET",
 	                .path = "/v1/events",
 	                .deadline = QS_FOREVER,
 	                .begun = on_begun,
@@ -129,7 +129,7 @@ static enum ctl_status run_stream(struct stream *stream)
 
 	if (r >= 0 && stream->refused)
 		stream->status = client_judge(stream->ctl,
-		        &(struct qs_http_response){ .status = response.status,
+		        &(struct qs_http_unix_response){ .status = response.status,
 		                .body = stream->buffer,
 		                .size = stream->size },
 		        stream->ctl->options.verb->name);
@@ -239,7 +239,7 @@ static void show_output(struct stream *stream, const char *line, const json_t *e
 /* With --json as the events that they once were, so that a reader sees one kind of line only. */
 static enum ctl_status show_recent(struct ctl *ctl, const char *name)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	_cleanup_(freep) char *path = client_path("/v1/workers/", name, "");
 	_cleanup_(json_freep) json_t *worker = NULL;
 	enum ctl_status status;
@@ -248,8 +248,8 @@ static enum ctl_status show_recent(struct ctl *ctl, const char *name)
 
 	if (!path)
 		return ctl_out_of_memory();
-	status = client_perform(
-	        ctl, &(struct qs_http_request){ .method = "GET", .path = path }, NULL, &response);
+	status = client_perform(ctl,
+	        &(struct qs_http_unix_request){ .method = "GET", .path = path }, NULL, &response);
 	if (status == CTL_OK)
 		status = client_judge(ctl, &response, name);
 	if (status == CTL_OK)
@@ -272,14 +272,14 @@ static enum ctl_status show_recent(struct ctl *ctl, const char *name)
 
 static enum ctl_status show_recent_of_all(struct ctl *ctl)
 {
-	_cleanup_(qs_http_response_done) struct qs_http_response response = { 0 };
+	_cleanup_(qs_http_unix_response_done) struct qs_http_unix_response response = { 0 };
 	_cleanup_(json_freep) json_t *answer = NULL;
 	enum ctl_status status;
 	json_t *worker;
 	size_t i;
 
 	status = client_perform(ctl,
-	        &(struct qs_http_request){ .method = "GET", .path = "/v1/workers" }, NULL,
+	        &(struct qs_http_unix_request){ .method = "GET", .path = "/v1/workers" }, NULL,
 	        &response);
 	if (status == CTL_OK)
 		status = client_judge(ctl, &response, "logs");

@@ -2,7 +2,7 @@
  * The HTTP client, by libcurl's easy interface: one handle, one connection, one request at a time.
  * libcurl's codes become errno here and nowhere else.
  */
-#include "lib/http.h"
+#include "lib/http_unix.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -18,7 +18,7 @@
 
 #define BODY_MAX (64u << 20)
 
-struct qs_http {
+struct qs_http_unix {
 	CURL *curl;
 	struct curl_slist *headers;
 	curl_socket_t socket; /* of the latest connection; may be closed */
@@ -27,17 +27,17 @@ struct qs_http {
 
 /* One request under way. */
 struct exchange {
-	struct qs_http *http;
-	const struct qs_http_request *request;
-	struct qs_http_response response;
+	struct qs_http_unix *http;
+	const struct qs_http_unix_request *request;
+	struct qs_http_unix_response response;
 	size_t capacity;
 	bool begun;
 	int error; /* of a callback */
 };
 
-int qs_http_new(const char *socket_path, struct qs_http **ret_http)
+int qs_http_unix_new(const char *socket_path, struct qs_http_unix **ret_http)
 {
-	struct qs_http *http;
+	struct qs_http_unix *http;
 
 	if (strlen(socket_path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return -ENAMETOOLONG;
@@ -63,7 +63,7 @@ fail_global:
 	return -ENOMEM;
 }
 
-void qs_http_free(struct qs_http *http)
+void qs_http_unix_free(struct qs_http_unix *http)
 {
 	if (!http)
 		return;
@@ -76,7 +76,7 @@ void qs_http_free(struct qs_http *http)
 /* curl's, for each new connection. */
 static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	struct qs_http *http = arg;
+	struct qs_http_unix *http = arg;
 
 	(void)purpose;
 	http->socket = fd;
@@ -84,7 +84,7 @@ static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 }
 
 /* While an answer comes the socket is open for certain, and nobody else's. */
-static void note_peer(struct qs_http *http)
+static void note_peer(struct qs_http_unix *http)
 {
 	struct ucred credentials;
 	socklen_t size = sizeof(credentials);
@@ -110,7 +110,7 @@ static int begin(struct exchange *exchange)
 
 static int append(struct exchange *exchange, const char *data, size_t size)
 {
-	struct qs_http_response *response = &exchange->response;
+	struct qs_http_unix_response *response = &exchange->response;
 
 	if (size > BODY_MAX - response->size)
 		return -EMSGSIZE;
@@ -146,7 +146,7 @@ static size_t on_header(char *line, size_t unit, size_t count, void *arg)
 static size_t on_body(char *data, size_t unit, size_t count, void *arg)
 {
 	struct exchange *exchange = arg;
-	const struct qs_http_request *request = exchange->request;
+	const struct qs_http_unix_request *request = exchange->request;
 	size_t size = unit * count;
 
 	exchange->error = request->chunk ? request->chunk(data, size, request->arg)
@@ -212,8 +212,8 @@ static long milliseconds_until(uint64_t deadline)
 
 static int set_options(struct exchange *exchange)
 {
-	const struct qs_http_request *request = exchange->request;
-	struct qs_http *http = exchange->http;
+	const struct qs_http_unix_request *request = exchange->request;
+	struct qs_http_unix *http = exchange->http;
 	const char *body = request->body ? request->body : "";
 	bool is_post = request->body || strcmp(request->method, "POST") == 0;
 	_cleanup_(freep) char *url = NULL;
@@ -254,8 +254,8 @@ static int set_options(struct exchange *exchange)
 	return code == CURLE_OK ? 0 : -ENOMEM;
 }
 
-int qs_http_perform(struct qs_http *http, const struct qs_http_request *request,
-        struct qs_http_response *ret_response)
+int qs_http_unix_perform(struct qs_http_unix *http, const struct qs_http_unix_request *request,
+        struct qs_http_unix_response *ret_response)
 {
 	struct exchange exchange = { .http = http, .request = request };
 	int r;
@@ -273,13 +273,13 @@ int qs_http_perform(struct qs_http *http, const struct qs_http_request *request,
 	return 0;
 }
 
-void qs_http_response_done(struct qs_http_response *response)
+void qs_http_unix_response_done(struct qs_http_unix_response *response)
 {
 	free(TAKE(response->body, NULL));
 	response->size = 0;
 }
 
-pid_t qs_http_peer(const struct qs_http *http)
+pid_t qs_http_unix_peer(const struct qs_http_unix *http)
 {
 	return http->peer;
 }
