@@ -15,6 +15,8 @@
 #include "daemon/metrics.h"
 #include "daemon/view.h"
 
+#define MOVE_TIME QS_SEC /* for a request to reach the guard and come back */
+
 static void route_livez(struct request *request);
 static void route_readyz(struct request *request);
 static void route_metrics(struct request *request);
@@ -370,21 +372,35 @@ static json_t *report_of_this_run(const struct daemon *daemon)
 	return json_loadb(text, size, 0, NULL);
 }
 
-/* Over is only what has a report, which is written when the loop has been left. */
-static bool shutdown_is_over(
-        struct request *request, _unused_ uint64_t mark, enum wait_moment moment)
+static bool answer_shutdown(struct request *request, int status)
 {
-	if (moment == WAIT_CHECK)
-		return false;
-	answer_json(request, moment == WAIT_CLOSING ? 200 : 202,
+	answer_json(request, status,
 	        json_pack("{s:o, s:o, s:o*}", "daemon", view_daemon(request->daemon), "shutdown",
 	                view_shutdown(request->daemon), "report",
 	                report_of_this_run(request->daemon)));
 	return true;
 }
 
+/* Over is only what has a report, which is written when the loop has been left. */
+static bool shutdown_is_over(
+        struct request *request, _unused_ uint64_t mark, enum wait_moment moment)
+{
+	return moment != WAIT_CHECK && answer_shutdown(request, moment == WAIT_CLOSING ? 200 : 202);
+}
+
+/* The request goes by way of the guard: who does not wait is answered when it has moved the phase.
+ */
+static bool shutdown_has_moved(struct request *request, uint64_t mark, enum wait_moment moment)
+{
+	enum qs_phase phase = qs_coordinator_phase(&request->daemon->coordinator);
+
+	return (moment != WAIT_CHECK || phase != (enum qs_phase)mark) &&
+	       answer_shutdown(request, 202);
+}
+
 static void route_shutdown(struct request *request)
 {
+	enum qs_phase before = qs_coordinator_phase(&request->daemon->coordinator);
 	char detail[32];
 	uint64_t span;
 
@@ -392,5 +408,8 @@ static void route_shutdown(struct request *request)
 		return;
 	snprintf(detail, sizeof(detail), "api uid %u", request->peer.uid);
 	daemon_shutdown(request->daemon, detail);
-	wait_begin(request, span, shutdown_is_over, 0);
+	if (span > 0)
+		wait_begin(request, span, shutdown_is_over, 0);
+	else
+		wait_begin(request, MOVE_TIME, shutdown_has_moved, before);
 }

@@ -71,6 +71,25 @@ START_TEST(a_shutdown_that_is_waited_for_answers_with_the_report)
 }
 END_TEST
 
+/* It said that the daemon ran on as if nothing had been asked. */
+START_TEST(a_shutdown_that_is_not_waited_for_answers_with_the_phase_it_has_begun)
+{
+	start("shutdown: { deadline: 1h }\nworkers: { w: { exec: [sh, -c, \"trap '' TERM; echo "
+	      "here; while :; do sleep 0.02; done\"] } }\n");
+	rig_expect(&rig, "w: here");
+	static const char *const phases[] = { "stopping", "cancelling", "killing" };
+	for (size_t i = 0; i < 3; i++) {
+		json_t *json = rig_json(&rig, "POST", "/v1/shutdown", 202);
+		const char *phase = NULL;
+		ck_assert_int_eq(json_unpack(json, "{s:{s:s}}", "daemon", "phase", &phase), 0);
+		ck_assert_str_eq(phase, phases[i]);
+		json_decref(json);
+	}
+	ck_assert_int_eq(rig_wait(&rig), 150);
+	rig_done(&rig);
+}
+END_TEST
+
 START_TEST(a_stream_of_events_tells_of_the_end_and_ends)
 {
 	start("workers: { w: { exec: [sleep, \"1000\"] } }\n");
@@ -180,6 +199,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		a_shutdown_that_is_waited_for_answers_with_the_report,
+		a_shutdown_that_is_not_waited_for_answers_with_the_phase_it_has_begun,
 		a_stream_of_events_tells_of_the_end_and_ends,
 		readiness_goes_at_once_and_liveness_stays_while_it_stops,
 		clients_that_hold_on_to_half_a_request_hold_up_nobody,
