@@ -15,6 +15,7 @@
 #include "daemon/daemon.h"
 #include "daemon/daemon_internal.h"
 #include "daemon/log.h"
+#include "lib/fiber.h"
 
 #define EXTEND_EVERY (10 * QS_SEC)
 #define FAREWELL     (2 * QS_SEC) /* for the way from the loop to the exit */
@@ -141,6 +142,15 @@ static int on_last_words(void *arg)
 	return qs_report_exit_status(&daemon->report);
 }
 
+/* Then the process aborts: another fiber's memory may be damaged. */
+static void on_overflow(const char *name, void *arg _unused_)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "stack overflow in a task of %s", name);
+	log_emergency(&(struct log_fields){ 0 }, text);
+}
+
 /* --- what the fleet tells --- */
 
 static void on_readiness(void *arg, bool ready)
@@ -232,7 +242,11 @@ static int set_up_core(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon->coordinator.count_stages = on_count_stages;
-	return qs_stop_new(NULL, &daemon->stop);
+	r = qs_stop_new(NULL, &daemon->stop);
+	if (r < 0)
+		return r;
+	const struct qs_fibers_options fibers = { .overflowed = on_overflow };
+	return qs_fibers_new(&daemon->context, &fibers, &daemon->context.fibers);
 }
 
 static int set_up_guard(struct daemon *daemon)
@@ -322,6 +336,7 @@ static void tear_down(struct daemon *daemon)
 	fleet_done(&daemon->fleet);
 	qs_reaper_free(daemon->reaper);
 	qs_guard_stop(daemon->guard);
+	qs_fibers_free(daemon->context.fibers);
 	qs_stop_free(daemon->stop);
 	qs_coordinator_done(&daemon->coordinator);
 	if (daemon->loop)

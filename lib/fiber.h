@@ -61,6 +61,29 @@ void qs_fiber_wake(struct qs_fiber *fiber, int result);
  */
 QS_MUST_CHECK int qs_fiber_check(struct qs_fiber *self, enum qs_wait_nature nature);
 
+/* Who starts fibers of a sort and watches over them; it outlives them. All of it may be NULL. */
+struct qs_fiber_keeper {
+	/* What it waits for, in more words than the name of its wait. */
+	void (*describe)(const struct qs_task *task, char *buffer, size_t size, void *arg);
+	/* As in struct qs_task_terms; `ended` is still to leave the task alone. */
+	void (*pushed)(struct qs_task *task, enum qs_rung rung, void *arg);
+	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);
+};
+
+struct qs_fiber_setup {
+	const char *name;        /* copied, cut */
+	struct qs_owner *owner;  /* who it counts for, may be NULL */
+	struct qs_ladder ladder; /* QS_FOREVER where it has no patience of its own to lose */
+	const struct qs_fiber_keeper *keeper;
+	qs_task_fn fn;
+	void *arg; /* of the function and of its keeper */
+};
+
+/* Starts a fiber that is kept and that nobody can join: the task is there until its keeper hears of
+ * the end. -ENOMEM; -ESHUTDOWN when the group admits nothing. */
+QS_MUST_CHECK int qs_fiber_start(
+        struct qs_group *group, const struct qs_fiber_setup *setup, struct qs_task **ret_task);
+
 struct qs_deferred {
 	void (*fn)(void *arg);
 	void *arg;
@@ -94,7 +117,8 @@ struct qs_fiber {
 	struct qs_group_join last;                       /* killed, it waits for its groups */
 	struct qs_deferred deferred[QS_DEFERRED_INLINE]; /* then in `more`, the latest first */
 	struct qs_deferred_more *more;
-	struct qs_task_terms terms; /* if they are its own */
+	struct qs_task_terms terms;           /* if they are its own */
+	const struct qs_fiber_keeper *keeper; /* NULL: nobody */
 };
 
 static_assert(offsetof(struct qs_fiber, context.base) <= 192, "the hot part of a fiber has grown");

@@ -152,7 +152,10 @@ static void fiber_describe(const struct qs_task *task, char *buffer, size_t size
 {
 	const struct qs_fiber *fiber = container_of(task, const struct qs_fiber, task);
 
-	snprintf(buffer, size, "%s", fiber->wait ? fiber->wait->name : "ready");
+	if (fiber->keeper && fiber->keeper->describe)
+		fiber->keeper->describe(task, buffer, size, fiber->arg);
+	else
+		snprintf(buffer, size, "%s", fiber->wait ? fiber->wait->name : "ready");
 }
 
 static void fiber_abandoned(struct qs_task *task)

@@ -145,8 +145,20 @@ static const struct qs_task_terms *terms_of(
 	return &fiber->terms;
 }
 
-static void init_fiber(struct qs_fiber *fiber, struct qs_fibers *fibers, uint8_t pool)
+/* A fiber on a stack of that size (0: the usual one), in no group yet. */
+static int take_fiber(struct qs_fibers *fibers, size_t stack_size, struct qs_fiber **ret_fiber)
 {
+	struct qs_stack *stack;
+	uint8_t pool = 0;
+	int r = 0;
+
+	if (stack_size > 0)
+		r = open_pool(fibers, round_size(stack_size), &pool);
+	if (r == 0)
+		r = qs_stack_pool_get(fibers->pools[pool].pool, &stack);
+	if (r < 0)
+		return r;
+	struct qs_fiber *fiber = fiber_on(stack);
 	fiber->fibers = fibers;
 	fiber->wait = NULL;
 	fiber->alarm = (struct heap_node){ 0 };
@@ -154,27 +166,37 @@ static void init_fiber(struct qs_fiber *fiber, struct qs_fibers *fibers, uint8_t
 	fiber->result = 0;
 	fiber->woken = fiber->killed = fiber->over = false;
 	fiber->pool = pool;
+	fiber->canaried = stack->canary != NULL;
+	fiber->deadline = QS_FOREVER;
 	fiber->deferred_count = 0;
 	fiber->more = NULL;
+	fiber->keeper = NULL;
 	list_init(&fiber->groups);
 	list_init(&fiber->last.node);
+	*ret_fiber = fiber;
+	return 0;
 }
 
-static int begin(struct qs_fiber *fiber, qs_group *group, const struct qs_task_options *options,
-        bool joinable)
+/* It is gone when this fails. */
+static int begin(struct qs_fiber *fiber, struct qs_group *group, const struct qs_task_setup *setup)
 {
 	struct qs_fibers *fibers = fiber->fibers;
-	const struct qs_task_setup setup = {
-		.name = options->name,
-		.terms = terms_of(fiber, options),
-		.arg = fibers,
-		.joinable = joinable,
-	};
+	struct qs_stack *stack = (struct qs_stack *)qs_fiber_stack(fiber);
 	int r = qs_ready_reserve(&fibers->ready, fibers->count + 1);
 
 	if (r == 0)
 		r = heap_reserve(&fibers->alarms, fibers->count + 1);
-	return r < 0 ? r : qs_task_init(&fiber->task, &qs_fiber_kind, group, &setup);
+	if (r == 0)
+		r = qs_task_init(&fiber->task, &qs_fiber_kind, group, setup);
+	if (r < 0) {
+		qs_stack_pool_put(fibers->pools[fiber->pool].pool, stack);
+		return r;
+	}
+	fibers->count++;
+	qs_fiber_context_make(&fiber->context, stack->base, (size_t)((char *)fiber - stack->base),
+	        qs_fiber_run, fiber);
+	qs_fiber_make_ready(fiber);
+	return 0;
 }
 
 int qs_spawn_fiber(qs_group *group, const struct qs_task_options *options, qs_task_fn fn, void *arg,
@@ -182,34 +204,68 @@ int qs_spawn_fiber(qs_group *group, const struct qs_task_options *options, qs_ta
 {
 	static const struct qs_task_options defaults;
 	struct qs_fibers *fibers = group->context->fibers;
-	struct qs_stack *stack;
-	uint8_t pool = 0;
-	int r = 0;
+	struct qs_fiber *fiber;
 
 	if (!options)
 		options = &defaults;
-	if (options->stack_size > 0)
-		r = open_pool(fibers, round_size(options->stack_size), &pool);
-	if (r == 0)
-		r = qs_stack_pool_get(fibers->pools[pool].pool, &stack);
+	int r = take_fiber(fibers, options->stack_size, &fiber);
 	if (r < 0)
 		return r;
-	struct qs_fiber *fiber = fiber_on(stack);
-	init_fiber(fiber, fibers, pool);
-	fiber->canaried = stack->canary != NULL;
-	fiber->deadline = options->deadline > 0 ? options->deadline : QS_FOREVER;
 	fiber->fn = fn;
 	fiber->arg = arg;
-	r = begin(fiber, group, options, ret_task != NULL);
-	if (r < 0) {
-		qs_stack_pool_put(fibers->pools[pool].pool, stack);
-		return r;
-	}
-	fibers->count++;
-	qs_fiber_context_make(&fiber->context, stack->base, (size_t)((char *)fiber - stack->base),
-	        qs_fiber_run, fiber);
-	qs_fiber_make_ready(fiber);
-	if (ret_task)
+	if (options->deadline > 0)
+		fiber->deadline = options->deadline;
+	const struct qs_task_setup setup = {
+		.name = options->name,
+		.terms = terms_of(fiber, options),
+		.arg = fibers,
+		.joinable = ret_task != NULL,
+	};
+	r = begin(fiber, group, &setup);
+	if (r == 0 && ret_task)
 		*ret_task = &fiber->task;
-	return 0;
+	return r;
+}
+
+/* --- fibers that are kept --- */
+
+static void kept_pushed(struct qs_task *task, enum qs_rung rung, void *arg _unused_)
+{
+	const struct qs_fiber *fiber = qs_fiber_of(task);
+
+	if (fiber->keeper->pushed)
+		fiber->keeper->pushed(task, rung, fiber->arg);
+}
+
+static void kept_ended(struct qs_task *task, enum qs_verdict verdict, void *arg)
+{
+	const struct qs_fiber *fiber = qs_fiber_of(task);
+
+	if (fiber->keeper->ended)
+		fiber->keeper->ended(task, verdict, fiber->arg);
+	qs_fiber_terms.ended(task, verdict, arg);
+}
+
+int qs_fiber_start(
+        struct qs_group *group, const struct qs_fiber_setup *setup, struct qs_task **ret_task)
+{
+	struct qs_fibers *fibers = group->context->fibers;
+	struct qs_fiber *fiber;
+	int r = take_fiber(fibers, 0, &fiber);
+
+	if (r < 0)
+		return r;
+	fiber->fn = setup->fn;
+	fiber->arg = setup->arg;
+	fiber->keeper = setup->keeper;
+	fiber->terms = (struct qs_task_terms){
+		.ladder = setup->ladder, .pushed = kept_pushed, .ended = kept_ended
+	};
+	const struct qs_task_setup task = {
+		.name = setup->name, .owner = setup->owner, .terms = &fiber->terms, .arg = fibers
+	};
+	r = begin(fiber, group, &task);
+	if (r == 0)
+		*ret_task = &fiber->task;
+	return r;
 }
