@@ -61,17 +61,17 @@ static char **make_environment(char *const *own)
 
 static void on_line(const char *line, size_t length, void *arg)
 {
-	struct run *run = arg;
+	struct exec_run *run = arg;
 
-	worker_note_line(run->worker, line, length);
+	worker_note_line(run->run.worker, line, length);
 }
 
 static void on_output(struct qs_process *process _unused_, const char *data, size_t size, void *arg)
 {
-	struct run *run = arg;
+	struct exec_run *run = arg;
 
-	if (!run->reader && line_reader_new(run->worker->fleet->config->log_max_line, on_line, run,
-	                            &run->reader) < 0)
+	if (!run->reader && line_reader_new(run->run.worker->fleet->config->log_max_line, on_line,
+	                            run, &run->reader) < 0)
 		return;
 	line_reader_feed(run->reader, data, size);
 }
@@ -79,7 +79,7 @@ static void on_output(struct qs_process *process _unused_, const char *data, siz
 static void on_notify(struct qs_process *process _unused_, const char *data, size_t size,
         pid_t sender _unused_, void *arg)
 {
-	struct worker *worker = ((struct run *)arg)->worker;
+	struct worker *worker = ((struct exec_run *)arg)->run.worker;
 	struct qs_notify_message message;
 
 	if (qs_notify_message_parse(data, size, &message) < 0)
@@ -96,7 +96,7 @@ static void on_notify(struct qs_process *process _unused_, const char *data, siz
 
 static void on_warning(struct qs_process *process _unused_, const char *text, void *arg)
 {
-	const struct worker *worker = ((struct run *)arg)->worker;
+	const struct worker *worker = ((struct exec_run *)arg)->run.worker;
 
 	log_event(LOG_LEVEL_WARNING, &(struct log_fields){ .worker = worker->config->name }, "%s",
 	        text);
@@ -104,12 +104,12 @@ static void on_warning(struct qs_process *process _unused_, const char *text, vo
 
 static void on_pushed(struct qs_task *task, enum qs_rung rung, void *arg)
 {
-	struct run *run = arg;
+	struct exec_run *run = arg;
 
-	worker_note_pushed(run->worker, rung, qs_task_cause(task));
+	worker_note_pushed(run->run.worker, rung, qs_task_cause(task));
 }
 
-void exec_free(struct run *run)
+static void free_run(struct exec_run *run)
 {
 	module_link_free(run->link);
 	line_reader_free(run->reader);
@@ -117,10 +117,15 @@ void exec_free(struct run *run)
 	free(run);
 }
 
+void exec_free(struct run *run)
+{
+	free_run(exec_run_of(run));
+}
+
 static void on_ended(struct qs_task *task _unused_, enum qs_verdict verdict, void *arg)
 {
-	struct run *run = arg;
-	struct worker *worker = run->worker;
+	struct exec_run *run = arg;
+	struct worker *worker = run->run.worker;
 	const struct qs_outcome *outcome = qs_process_leader_outcome(run->process);
 
 	if (run->reader)
@@ -129,12 +134,12 @@ static void on_ended(struct qs_task *task _unused_, enum qs_verdict verdict, voi
 		qs_outcome_describe(*outcome, worker->detail, sizeof(worker->detail));
 	if (run->link)
 		module_link_end(run->link, verdict);
-	exec_free(run);
+	free_run(run);
 	worker_note_ended(worker, verdict);
 }
 
-static int start_process(
-        struct worker *worker, struct run *run, const struct exec_plan *plan, char **environment)
+static int start_process(struct worker *worker, struct exec_run *run, const struct exec_plan *plan,
+        char **environment)
 {
 	const struct worker_config *config = worker->config;
 	const char *what = NULL;
@@ -172,14 +177,14 @@ static int start_process(
 	return r;
 }
 
-int exec_launch(struct worker *worker, const struct exec_plan *plan, struct run **ret_run)
+int exec_launch(struct worker *worker, const struct exec_plan *plan, struct exec_run **ret_run)
 {
 	_cleanup_(freep) char **environment = make_environment(plan->environment);
-	struct run *run = calloc(1, sizeof(*run));
+	struct exec_run *run = calloc(1, sizeof(*run));
 	int r = -ENOMEM;
 
 	if (run && environment) {
-		run->worker = worker;
+		run->run.worker = worker;
 		r = start_process(worker, run, plan, environment);
 	} else {
 		snprintf(worker->detail, sizeof(worker->detail), "cannot start: out of memory");
@@ -188,6 +193,8 @@ int exec_launch(struct worker *worker, const struct exec_plan *plan, struct run 
 		free(run);
 		return r;
 	}
+	run->run.task = qs_process_task(run->process);
+	run->run.pid = qs_process_pid(run->process);
 	*ret_run = run;
 	return 0;
 }
@@ -197,23 +204,16 @@ static int exec_start(struct worker *worker, struct run **ret_run)
 	const struct exec_plan plan = { .argv = worker->config->exec,
 		.environment = worker->config->environment };
 
-	return exec_launch(worker, &plan, ret_run);
-}
+	struct exec_run *run;
+	int r = exec_launch(worker, &plan, &run);
 
-struct qs_task *exec_task(struct run *run)
-{
-	return qs_process_task(run->process);
-}
-
-pid_t exec_pid(const struct run *run)
-{
-	return qs_process_pid(run->process);
+	if (r == 0)
+		*ret_run = &run->run;
+	return r;
 }
 
 const struct work exec_work = {
 	.name = "exec",
 	.start = exec_start,
-	.task = exec_task,
-	.pid = exec_pid,
 	.free = exec_free,
 };

@@ -8,8 +8,8 @@
 struct line_reader;
 struct module_link;
 
-struct run {
-	struct worker *worker;
+struct exec_run {
+	struct run run;
 	struct qs_process *process;
 	struct line_reader *reader; /* NULL before its first output */
 	struct module_link *link;   /* to a module's host, else NULL */
@@ -22,11 +22,16 @@ struct exec_plan {
 	int extra_fd;             /* as in struct qs_process_options */
 };
 
-/* The functions of struct work for such a run; a launch takes what is run from a plan. */
+/* Starts what the plan says; -errno with worker->detail filled in. */
 QS_MUST_CHECK int exec_launch(
-        struct worker *worker, const struct exec_plan *plan, struct run **ret_run);
-struct qs_task *exec_task(struct run *run);
-pid_t exec_pid(const struct run *run);
+        struct worker *worker, const struct exec_plan *plan, struct exec_run **ret_run);
+
+/* Of struct work, for such a run. */
 void exec_free(struct run *run);
+
+static inline struct exec_run *exec_run_of(struct run *run)
+{
+	return container_of(run, struct exec_run, run);
+}
 
 #endif

@@ -63,7 +63,7 @@ static int make_environment(const struct worker *worker, struct host_environment
 	return 0;
 }
 
-static int start_host(struct worker *worker, int fd, struct run **ret_run)
+static int start_host(struct worker *worker, int fd, struct exec_run **ret_run)
 {
 	_cleanup_(host_environment_done) struct host_environment environment = { 0 };
 	char path[PATH_MAX];
@@ -84,6 +84,7 @@ static int start_host(struct worker *worker, int fd, struct run **ret_run)
 static int module_start(struct worker *worker, struct run **ret_run)
 {
 	struct module_link *link;
+	struct exec_run *run;
 	_cleanup_(closep) int host_fd = -1;
 
 	int r = module_link_new(worker, &link, &host_fd);
@@ -91,26 +92,25 @@ static int module_start(struct worker *worker, struct run **ret_run)
 		snprintf(worker->detail, sizeof(worker->detail), "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = start_host(worker, host_fd, ret_run);
+	r = start_host(worker, host_fd, &run);
 	if (r < 0) {
 		module_link_free(link);
 		return r;
 	}
-	(*ret_run)->link = link;
-	module_link_begin(link, exec_task(*ret_run));
+	run->link = link;
+	module_link_begin(link, run->run.task);
+	*ret_run = &run->run;
 	return 0;
 }
 
-static const struct module_told *told_by(const struct run *run)
+static const struct module_told *told_by(struct run *run)
 {
-	return module_link_told(run->link);
+	return module_link_told(exec_run_of(run)->link);
 }
 
 const struct work module_work = {
 	.name = "module",
 	.start = module_start,
-	.task = exec_task,
-	.pid = exec_pid,
 	.free = exec_free,
 	.told = told_by,
 };

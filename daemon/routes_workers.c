@@ -37,7 +37,7 @@ void route_worker_show(struct request *request)
 /* Its present run by the id of its task, 0 for none. */
 static uint64_t run_of(const struct worker *worker)
 {
-	struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+	struct qs_task *task = worker->run ? worker->run->task : NULL;
 
 	return task ? qs_task_id(task) : 0;
 }

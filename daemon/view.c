@@ -181,7 +181,7 @@ static json_t *stop_lag_of(const struct worker *worker, uint64_t now)
 		uint64_t lag = module_told_lag(told);
 		return lag == QS_FOREVER ? json_null() : seconds(lag);
 	}
-	const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+	const struct qs_task *task = worker->run ? worker->run->task : NULL;
 	uint64_t polled_at = 0;
 
 	if (task && task->record)
@@ -191,7 +191,7 @@ static json_t *stop_lag_of(const struct worker *worker, uint64_t now)
 
 static json_t *task_of(const struct worker *worker)
 {
-	const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+	const struct qs_task *task = worker->run ? worker->run->task : NULL;
 	json_t *view;
 
 	if (!task || !task->record)
@@ -225,7 +225,7 @@ json_t *view_worker(const struct worker *worker, bool full)
 	const struct worker_config *config = worker->config;
 	uint64_t now = qs_clock_coarse(qs_loop_clock(worker->fleet->context->loop));
 	uint64_t beat_at = worker->heartbeat.last_at;
-	pid_t pid = worker->run ? worker->work->pid(worker->run) : 0;
+	pid_t pid = worker->run ? worker->run->pid : 0;
 	char text[256];
 	json_t *view = json_object();
 
@@ -291,7 +291,7 @@ static json_t *stragglers_of(const struct daemon *daemon, uint64_t now)
 
 	list_for_each (node, &daemon->fleet.workers) {
 		const struct worker *worker = list_entry(node, struct worker, node);
-		const struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+		const struct qs_task *task = worker->run ? worker->run->task : NULL;
 		char text[256];
 
 		if (!task || !task->record)
@@ -299,7 +299,7 @@ static json_t *stragglers_of(const struct daemon *daemon, uint64_t now)
 		uint64_t asked_at = task->record->asked_at;
 		json_t *view = json_object();
 		put(&view, "worker", json_string(worker->config->name));
-		put(&view, "pid", number((uint64_t)worker->work->pid(worker->run)));
+		put(&view, "pid", number((uint64_t)worker->run->pid));
 		put(&view, "rung", json_string(qs_rung_name(qs_task_rung(task))));
 		put(&view, "asked_seconds",
 		        asked_at ? seconds(qs_time_sub(now, asked_at)) : json_null());

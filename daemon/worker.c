@@ -16,7 +16,7 @@ static uint64_t now_of(const struct worker *worker)
 
 static struct qs_task *task_of(const struct worker *worker)
 {
-	return worker->run ? worker->work->task(worker->run) : NULL;
+	return worker->run ? worker->run->task : NULL;
 }
 
 /* --- starting --- */

@@ -18,7 +18,6 @@
 #include "lib/supervise.h"
 
 struct fleet;
-struct run;
 
 #define WORKER_STATE_MAP(X)            \
 	X(WORKER_WAITING, "waiting")   \
@@ -40,17 +39,22 @@ const char *worker_state_name(enum worker_state state);
 struct module_told;
 struct worker;
 
+/* One run of a worker: the beginning of what each kind of work has of its own. */
+struct run {
+	struct worker *worker;
+	struct qs_task *task;
+	pid_t pid; /* of a process, else 0 */
+};
+
 /* What a worker runs. */
 struct work {
 	const char *name; /* the `kind` that status shows: "exec" */
 	/* Starts one run. A negative errno with worker->detail filled in: it could not be started.
 	 */
 	int (*start)(struct worker *worker, struct run **ret_run);
-	struct qs_task *(*task)(struct run *run);
-	pid_t (*pid)(const struct run *run); /* 0 for none */
-	void (*free)(struct run *run);       /* after its task has ended */
+	void (*free)(struct run *run); /* after its task has ended, or was abandoned */
 	/* What it tells of tasks of its own; NULL: nothing. May be NULL. */
-	const struct module_told *(*told)(const struct run *run);
+	const struct module_told *(*told)(struct run *run);
 };
 
 extern const struct work exec_work, module_work;

@@ -63,7 +63,7 @@ static enum log_level level_of(const struct worker *worker)
 
 static void tell(const struct worker *worker, enum worker_state before)
 {
-	pid_t pid = worker->run ? worker->work->pid(worker->run) : 0;
+	pid_t pid = worker->run ? worker->run->pid : 0;
 	struct log_fields fields = { .event = LOG_WORKER_STATE, .worker = worker->config->name };
 
 	if (pid > 0)
@@ -117,7 +117,7 @@ static const struct worker *first_missing(const struct worker *worker)
 char *worker_waiting_on(const struct worker *worker, char *buffer, size_t size)
 {
 	const struct worker *missing = first_missing(worker);
-	struct qs_task *task = worker->run ? worker->work->task(worker->run) : NULL;
+	struct qs_task *task = worker->run ? worker->run->task : NULL;
 
 	buffer[0] = '\0';
 	if (task && worker->state == WORKER_STOPPING)
