@@ -400,16 +400,22 @@ void qs_runtime_freep(qs_runtime **runtime)
 
 /* --- running --- */
 
+/* Also when the last task has heard of the stop by itself: the loop has yet to hear of it. */
+static bool has_to_go_on(const qs_runtime *runtime)
+{
+	return runtime->root.live > 0 || qs_stop_is_set(runtime->ground->stop);
+}
+
 int qs_runtime_turn(qs_runtime *runtime)
 {
-	bool live = runtime->root.live > 0;
-	bool ran = qs_loop_turn(runtime->loop, live) > 0;
+	bool goes_on = has_to_go_on(runtime);
+	bool ran = qs_loop_turn(runtime->loop, goes_on) > 0;
 
 	if (runtime->over)
 		return false;
-	if (!ran && live && runtime->options.virtual_clock)
+	if (!ran && goes_on && runtime->options.virtual_clock)
 		return -EDEADLK;
-	return ran || runtime->root.live > 0;
+	return ran || has_to_go_on(runtime);
 }
 
 int qs_run(qs_runtime *runtime)

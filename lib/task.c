@@ -246,15 +246,14 @@ static void hasten_cancel(struct qs_task *task, uint64_t cancel_at)
 }
 
 /* Returns when its own patience will be over. */
-static uint64_t begin_ask(struct qs_task *task, enum qs_cause cause)
+static uint64_t begin_ask(struct qs_task *task, enum qs_cause cause, uint64_t at)
 {
 	struct qs_record *record = task->record;
-	uint64_t now = qs_loop_now(task->group->context->loop);
 
 	atomic_store_explicit(&record->cause, (uint8_t)cause, memory_order_release);
-	atomic_store_explicit(&record->asked_at, now, memory_order_release);
+	atomic_store_explicit(&record->asked_at, at, memory_order_release);
 	set_rung(task, QS_RUNG_ASK);
-	return qs_time_add(now, task->terms->ladder.deadline);
+	return qs_time_add(at, task->terms->ladder.deadline);
 }
 
 static void finish_ask(struct qs_task *task)
@@ -271,7 +270,7 @@ void qs_task_ask(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at)
 		hasten_cancel(task, cancel_at);
 		return;
 	}
-	uint64_t patience_ends = begin_ask(task, cause);
+	uint64_t patience_ends = begin_ask(task, cause, qs_loop_now(task->group->context->loop));
 
 	hasten_cancel(task, MIN(cancel_at, patience_ends));
 	finish_ask(task);
@@ -284,7 +283,22 @@ void qs_task_ask_swept(struct qs_task *task, enum qs_cause cause, uint64_t cance
 	task->swept_at = MIN(task->swept_at, cancel_at);
 	if (rung_of(task) == QS_RUNG_ASK)
 		return;
-	hasten_cancel(task, begin_ask(task, cause));
+	hasten_cancel(task, begin_ask(task, cause, qs_loop_now(task->group->context->loop)));
+	finish_ask(task);
+}
+
+void qs_task_heard(struct qs_task *task)
+{
+	struct qs_context *context = task->group->context;
+	struct qs_stop_reason reason;
+
+	if (!task->record || rung_of(task) != QS_RUNG_NONE ||
+	        qs_stop_get_reason(context->ground->stop, &reason) < 0)
+		return;
+	/* The coordinator does the same when it hears: the report wants all that live now. */
+	qs_ledger_retain(context->ledger);
+	hasten_cancel(task,
+	        begin_ask(task, QS_CAUSE_SHUTDOWN, MAX(reason.at, qs_loop_now(context->loop))));
 	finish_ask(task);
 }
 
@@ -330,8 +344,9 @@ static struct qs_result conclude(struct qs_task *task, const struct qs_verdict_i
 		qs_tell_witness(context, task, qs_verdict_name(result.verdict));
 	if (result.verdict == QS_VERDICT_FAILED)
 		note_failure(task, result);
+	/* One that has heard of a stop in this turn was asked later than the turn began. */
 	qs_ledger_close(context->ledger, task->record, result.verdict, result.outcome,
-	        qs_loop_now(context->loop));
+	        MAX(qs_loop_now(context->loop), task->record->asked_at));
 	set_next_rung(task, QS_FOREVER);
 	task->record = NULL;
 	task->result = result;
@@ -377,7 +392,8 @@ void qs_task_abandon(struct qs_task *task)
 
 /*
  * The loop asks each task in its turn. A stop that was set after this turn began has not come to
- * that yet, and never will while this task keeps the loop: so the task hears of it here.
+ * that yet, and never will while this task keeps the loop: so the task hears of it here, and that
+ * is its ask.
  */
 static bool stop_is_new(const struct qs_context *context)
 {
@@ -396,7 +412,10 @@ static __attribute__((noinline, cold)) bool stopping_slowly(struct qs_task *task
 		return task->kind->stopping(task);
 	if (!task->record || rung_of(task) != QS_RUNG_NONE)
 		return true;
-	return stop_is_new(task->group->context);
+	if (!stop_is_new(task->group->context))
+		return false;
+	qs_task_heard(task);
+	return true;
 }
 
 bool qs_stopping(struct qs_task *task)

@@ -109,6 +109,12 @@ void qs_task_remove_join(struct qs_task *task, struct qs_join *join);
  */
 void qs_task_end(struct qs_task *task, struct qs_outcome outcome, bool well, bool well_when_asked);
 
+/*
+ * For kinds: it has heard of the stop event of the runtime by itself, before the loop has come to
+ * ask it. If it has not been asked, it has been from now on.
+ */
+void qs_task_heard(struct qs_task *task);
+
 /* For group.c: asks it as one of all there are; see `swept_at` of the context. */
 void qs_task_ask_swept(struct qs_task *task, enum qs_cause cause, uint64_t cancel_at);
 void qs_tasks_swept(struct qs_context *context, uint64_t cancel_at);

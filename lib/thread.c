@@ -34,12 +34,18 @@ static bool stopping(struct qs_task *task)
 	struct qs_thread *thread = thread_of(task);
 
 	stamp(thread, qs_clock_coarse(&thread->ground->clock));
-	return qs_stop_is_set(thread->stop);
+	if (!qs_stop_is_set(thread->stop))
+		return false;
+	thread->heard = true;
+	return true;
 }
 
 qs_stop *qs_thread_stop(qs_task *self)
 {
-	return thread_of(self)->stop;
+	struct qs_thread *thread = thread_of(self);
+
+	thread->has_event = true;
+	return thread->stop;
 }
 
 int qs_thread_wait(qs_task *self, uint64_t deadline)
@@ -49,6 +55,8 @@ int qs_thread_wait(qs_task *self, uint64_t deadline)
 	stamp(thread, QS_FOREVER);
 	int r = qs_stop_wait(thread->stop, deadline);
 	stamp(thread, qs_clock_read(&thread->ground->clock));
+	if (r == 0)
+		thread->heard = true;
 	return r;
 }
 
@@ -165,6 +173,8 @@ static void end(struct qs_thread *thread)
 	qs_loop_count_threads(thread->threads->context->loop, -1);
 	if (caller)
 		caller->done(caller, result);
+	if (thread->heard || (thread->has_event && qs_stop_is_set(thread->stop)))
+		qs_task_heard(&thread->task);
 	qs_task_end(&thread->task,
 	        (struct qs_outcome){ .type = QS_OUTCOME_RETURN, .value = result }, result >= 0,
 	        result >= 0 || result == -ESHUTDOWN);

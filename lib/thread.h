@@ -35,6 +35,7 @@ struct qs_thread {
 	void *arg;
 	void (*discard)(void *arg);
 	bool pooled;
+	_Atomic bool heard, has_event; /* of the stop; somebody may hear of it from the event */
 
 	/* Under the hub's lock: */
 	struct list node; /* in the queue of the pool, or among those that are over */

@@ -251,6 +251,7 @@ END_TEST
 
 START_TEST(one_that_spins_and_polls_hears_the_stop_without_ever_yielding)
 {
+	char report[8192];
 	int status;
 
 	pid_t pid = start_child(spin_polling, false, false);
@@ -259,6 +260,9 @@ START_TEST(one_that_spins_and_polls_hears_the_stop_without_ever_yielding)
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 0);
+	read_report(report, sizeof(report));
+	ck_assert_int_eq(number_of(report, "\"stopped\""), 1);
+	ck_assert_int_ge(number_of(report, "asked_ms"), 0);
 }
 END_TEST
 
