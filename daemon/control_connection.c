@@ -8,6 +8,8 @@
 
 #include "daemon/control_http.h"
 
+#define LITTLE (32 << 10) /* bytes unsent: whoever sends may go on */
+
 void connection_move(struct connection *connection, enum connection_state state)
 {
 	struct control *control = connection->control;
@@ -133,6 +135,14 @@ static void input_changed(
 		connection_move(connection, CONNECTION_DOOMED);
 }
 
+static void tell_drained(struct request *request)
+{
+	void (*drained)(struct request *) = TAKE(request->drained, NULL);
+
+	if (drained)
+		drained(request);
+}
+
 /* What is written before a request has come to us, evhttp says by itself. */
 static void output_changed(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
@@ -141,6 +151,9 @@ static void output_changed(struct evbuffer *buffer, const struct evbuffer_cb_inf
 
 	if (info->n_added > 0 && !ours && request_status_in(buffer) != 100)
 		connection_move(connection, CONNECTION_REFUSED);
+	if (info->n_deleted > 0 && connection->state == CONNECTION_ANSWERING &&
+	        evbuffer_get_length(buffer) <= LITTLE)
+		tell_drained(&connection->request);
 }
 
 /* evhttp asks for the bufferevent of a connection that it is about to make. */

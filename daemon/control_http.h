@@ -21,6 +21,7 @@
 
 #include "daemon/control.h"
 #include "daemon/control_internal.h"
+#include "daemon/control_listen.h"
 
 enum connection_state {
 	CONNECTION_FREE,

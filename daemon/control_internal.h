@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <jansson.h>
@@ -40,27 +39,40 @@ bool access_may_change(uid_t uid, const gid_t *groups, size_t count, uid_t own_u
 
 /* --- requests and answers --- */
 
-enum method { METHOD_GET, METHOD_POST, METHOD_OTHER };
+enum method { METHOD_GET, METHOD_POST, METHOD_DELETE, METHOD_OTHER };
 
 #define REQUEST_ARGUMENT_MAX 256
 
+struct answer_header {
+	const char *name, *value;
+};
+
 struct answer {
 	int status;
-	const char *type;  /* NULL: application/json */
-	const char *allow; /* the header of a 405, else NULL */
+	const char *type;                    /* NULL: application/json */
+	const char *allow;                   /* the header of a 405, else NULL */
+	const struct answer_header *headers; /* more of them, NULL-name-ended; NULL: none */
 	const char *body;
 	size_t size;
 	bool owned; /* the body is malloc'ed and goes to whoever answers */
+	/* Otherwise, if it is not NULL: called when the body is not needed any more. */
+	void (*let_go)(void *arg);
+	void *arg;
 };
 
 /* What carries requests; a test brings its own. Each request is ended by `respond` or `end`. */
 struct transport {
 	QS_MUST_CHECK int (*identify)(const struct request *request, struct peer *ret_peer);
+	/* The value of a header of the request; NULL: it has none. */
+	const char *(*header)(const struct request *request, const char *name);
 	void (*respond)(struct request *request, const struct answer *answer);
-	void (*begin)(struct request *request, const char *type); /* of a body line by line */
+	/* A body that comes bit by bit, after status, type and headers of that answer. */
+	void (*begin)(struct request *request, const struct answer *head);
 	void (*send)(struct request *request, const char *line, size_t length);
+	void (*write)(struct request *request, const void *data, size_t size);
 	size_t (*unsent)(const struct request *request);
-	void (*end)(struct request *request);
+	/* `trailer`: "Name: value\r\n" to stand behind the body; NULL: nothing. */
+	void (*end)(struct request *request, const char *trailer);
 };
 
 struct request {
@@ -77,6 +89,8 @@ struct request {
 
 	/* For whoever answers later: the client has gone, forget the request. */
 	void (*gone)(struct request *request);
+	/* Called once, when little is unsent again; who wants to know sets it each time. */
+	void (*drained)(struct request *request);
 	void *arg;
 };
 
@@ -123,20 +137,5 @@ void wait_begin(struct request *request, uint64_t span, wait_fn fn, uint64_t mar
 
 /* Tells the request's client of everything that changes, until it goes. */
 void stream_begin(struct request *request, struct events *events);
-
-/* --- listening: control_listen.c --- */
-
-/* A socket file of ours, so that nobody else's is removed. */
-struct socket_file {
-	char *path; /* NULL: there is none */
-	dev_t device;
-	ino_t inode;
-};
-
-/* Listens at `path` with mode 0660, for `group` if that can be. Errors as control_new's. */
-QS_MUST_CHECK int control_listen(
-        const char *path, const char *group, struct socket_file *ret_file, int *ret_fd);
-/* Removes it if it is still ours. */
-void socket_file_remove(struct socket_file *file);
 
 #endif

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "daemon/control_internal.h"
+#include "daemon/control_listen.h"
 #include "daemon/log.h"
 
 #define DEFAULT_GROUP "quiesced"

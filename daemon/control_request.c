@@ -6,9 +6,12 @@
  * evhttp turns reading on whenever it writes, so it is turned off after each write.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/control_http.h"
 #include "daemon/routes.h"
+
+#define BODY_COPIED 4096
 
 static struct connection *connection_of(const struct request *request)
 {
@@ -20,6 +23,12 @@ static struct connection *connection_of(const struct request *request)
 static int http_identify(const struct request *request, struct peer *ret_peer)
 {
 	return access_read_peer(bufferevent_getfd(connection_of(request)->bev), ret_peer);
+}
+
+static const char *http_header(const struct request *request, const char *name)
+{
+	return evhttp_find_header(
+	        evhttp_request_get_input_headers(connection_of(request)->evreq), name);
 }
 
 /* evhttp has just let go of the request; if more was sent with it, the next has begun. */
@@ -39,11 +48,24 @@ static struct evhttp_request *begin_sending(struct connection *connection)
 {
 	struct evhttp_request *evreq = TAKE(connection->evreq, NULL);
 
-	connection->request.gone = NULL;
+	connection->request.gone = connection->request.drained = NULL;
 	connection_ignore_hangup(connection);
 	evhttp_request_set_on_complete_cb(evreq, answer_is_sent, connection);
 	connection_move(connection, CONNECTION_SENDING);
 	return evreq;
+}
+
+struct let_go {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void let_go_of_body(_unused_ const void *data, _unused_ size_t size, void *arg)
+{
+	struct let_go *let_go = arg;
+
+	let_go->fn(let_go->arg);
+	free(let_go);
 }
 
 static void free_body(const void *data, _unused_ size_t size, _unused_ void *arg)
@@ -51,16 +73,47 @@ static void free_body(const void *data, _unused_ size_t size, _unused_ void *arg
 	free((void *)data);
 }
 
+/* A body that is somebody else's is only borrowed; a short one is cheaper to copy. */
+static void lend_body(struct evbuffer *buffer, const struct answer *answer)
+{
+	struct let_go *let_go = answer->size > BODY_COPIED ? malloc(sizeof(*let_go)) : NULL;
+
+	if (let_go) {
+		*let_go = (struct let_go){ answer->let_go, answer->arg };
+		if (evbuffer_add_reference(
+		            buffer, answer->body, answer->size, let_go_of_body, let_go) == 0)
+			return;
+		free(let_go);
+	} else {
+		(void)evbuffer_add(buffer, answer->body, answer->size);
+	}
+	answer->let_go(answer->arg);
+}
+
 /* Takes over a body that is owned; one that there is no memory for is lost. */
 static void add_body(struct evbuffer *buffer, const struct answer *answer)
 {
 	evbuffer_ref_cleanup_cb cleanup = answer->owned ? free_body : NULL;
 
+	if (!answer->owned && answer->let_go) {
+		lend_body(buffer, answer);
+		return;
+	}
 	if (answer->size > 0 &&
 	        evbuffer_add_reference(buffer, answer->body, answer->size, cleanup, NULL) == 0)
 		return;
 	if (answer->owned)
 		free((void *)answer->body);
+}
+
+static void add_headers(struct evkeyvalq *headers, const struct answer *answer)
+{
+	evhttp_add_header(
+	        headers, "Content-Type", answer->type ? answer->type : "application/json");
+	if (answer->allow)
+		evhttp_add_header(headers, "Allow", answer->allow);
+	for (const struct answer_header *more = answer->headers; more && more->name; more++)
+		evhttp_add_header(headers, more->name, more->value);
 }
 
 static void http_respond(struct request *request, const struct answer *answer)
@@ -72,11 +125,8 @@ static void http_respond(struct request *request, const struct answer *answer)
 	char length[32];
 
 	snprintf(length, sizeof(length), "%zu", answer->size);
-	evhttp_add_header(
-	        headers, "Content-Type", answer->type ? answer->type : "application/json");
+	add_headers(headers, answer);
 	evhttp_add_header(headers, "Content-Length", length);
-	if (answer->allow)
-		evhttp_add_header(headers, "Allow", answer->allow);
 	if (control->closing)
 		evhttp_add_header(headers, "Connection", "close");
 	add_body(control->scratch, answer);
@@ -86,14 +136,14 @@ static void http_respond(struct request *request, const struct answer *answer)
 	(void)bufferevent_disable(connection->bev, EV_READ);
 }
 
-static void http_begin(struct request *request, const char *type)
+static void http_begin(struct request *request, const struct answer *head)
 {
 	struct connection *connection = connection_of(request);
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(connection->evreq);
 
-	evhttp_add_header(headers, "Content-Type", type);
+	add_headers(headers, head);
 	evhttp_add_header(headers, "Connection", "close");
-	evhttp_send_reply_start(connection->evreq, 200, answer_title(200));
+	evhttp_send_reply_start(connection->evreq, head->status, answer_title(head->status));
 	(void)bufferevent_disable(connection->bev, EV_READ);
 }
 
@@ -101,17 +151,31 @@ static void http_begin(struct request *request, const char *type)
  * Many a small line may have to wait for a slow reader. evhttp's chunks cost a few kilobytes each,
  * whatever is in them, so a chunk is put together here: the output takes it up without a gap.
  */
-static void http_send(struct request *request, const char *line, size_t length)
+static void send_chunk(struct request *request, const void *data, size_t size, const char *last)
 {
 	struct connection *connection = connection_of(request);
 	struct evbuffer *output = bufferevent_get_output(connection->bev);
 	bool chunked = connection->evreq->chunked;
+	size_t more = strlen(last);
 	char head[32];
-	int n = chunked ? snprintf(head, sizeof(head), "%zx\r\n", length + 1) : 0;
+	int n = chunked ? snprintf(head, sizeof(head), "%zx\r\n", size + more) : 0;
 
-	if (evbuffer_add(output, head, (size_t)n) < 0 || evbuffer_add(output, line, length) < 0 ||
-	        evbuffer_add(output, "\n\r\n", chunked ? 3 : 1) < 0)
+	if (evbuffer_add(output, head, (size_t)n) < 0 || evbuffer_add(output, data, size) < 0 ||
+	        evbuffer_add(output, last, more) < 0 ||
+	        evbuffer_add(output, "\r\n", chunked ? 2 : 0) < 0)
 		connection_move(connection, CONNECTION_DOOMED);
+}
+
+static void http_send(struct request *request, const char *line, size_t length)
+{
+	send_chunk(request, line, length, "\n");
+}
+
+/* An empty chunk would be the last one. */
+static void http_write(struct request *request, const void *data, size_t size)
+{
+	if (size > 0)
+		send_chunk(request, data, size, "");
 }
 
 static size_t http_unsent(const struct request *request)
@@ -120,22 +184,29 @@ static size_t http_unsent(const struct request *request)
 }
 
 /* An answer without chunks and with nothing left to send ends its connection right here. */
-static void http_end(struct request *request)
+static void http_end(struct request *request, const char *trailer)
 {
 	struct connection *connection = connection_of(request);
 	struct bufferevent *bev = connection->bev;
+	struct evhttp_request *evreq = begin_sending(connection);
 
+	/* evhttp knows of no trailers: it is left to close what is whole already. */
+	if (trailer && evreq->chunked &&
+	        evbuffer_add_printf(bufferevent_get_output(bev), "0\r\n%s\r\n", trailer) > 0)
+		evreq->chunked = 0;
 	bufferevent_incref(bev);
-	evhttp_send_reply_end(begin_sending(connection));
+	evhttp_send_reply_end(evreq);
 	(void)bufferevent_disable(bev, EV_READ);
 	(void)bufferevent_decref(bev);
 }
 
 static const struct transport http_transport = {
 	.identify = http_identify,
+	.header = http_header,
 	.respond = http_respond,
 	.begin = http_begin,
 	.send = http_send,
+	.write = http_write,
 	.unsent = http_unsent,
 	.end = http_end,
 };
@@ -148,6 +219,8 @@ static enum method method_of(const struct evhttp_request *evreq)
 
 	if (type == EVHTTP_REQ_GET || type == EVHTTP_REQ_HEAD)
 		return METHOD_GET;
+	if (type == EVHTTP_REQ_DELETE)
+		return METHOD_DELETE;
 	return type == EVHTTP_REQ_POST ? METHOD_POST : METHOD_OTHER;
 }
 

@@ -143,7 +143,7 @@ static void stream_end(struct stream *stream, const char *last_words)
 	request->transport->send(request, last_words, strlen(last_words));
 	request->gone = NULL;
 	stream_free(stream);
-	request->transport->end(request);
+	request->transport->end(request, NULL);
 }
 
 static void stream_event(struct events_observer *observer, const char *line, size_t length)
@@ -171,7 +171,7 @@ void stream_begin(struct request *request, struct events *events)
 	list_append(&request->pending->streams, &stream->node);
 	request->arg = stream;
 	request->gone = stream_gone;
-	request->transport->begin(request, STREAM_TYPE);
+	request->transport->begin(request, &(struct answer){ .status = 200, .type = STREAM_TYPE });
 	events_subscribe(events, &stream->observer);
 }
 

@@ -29,21 +29,21 @@ static void route_reload(struct request *request);
 static void route_shutdown(struct request *request);
 
 static const struct route routes[] = {
-	{ METHOD_GET, "/livez", false, route_livez },
-	{ METHOD_GET, "/readyz", false, route_readyz },
-	{ METHOD_GET, "/metrics", false, route_metrics },
-	{ METHOD_GET, "/v1/status", false, route_status },
-	{ METHOD_GET, "/v1/workers", false, route_worker_list },
-	{ METHOD_GET, "/v1/workers/*", false, route_worker_show },
-	{ METHOD_POST, "/v1/workers/*/start", true, route_worker_start },
-	{ METHOD_POST, "/v1/workers/*/stop", true, route_worker_stop },
-	{ METHOD_POST, "/v1/workers/*/restart", true, route_worker_restart },
-	{ METHOD_GET, "/v1/events", false, route_events },
-	{ METHOD_GET, "/v1/shutdowns/last", false, route_last_shutdown },
-	{ METHOD_POST, "/v1/drain", true, route_drain },
-	{ METHOD_POST, "/v1/resume", true, route_resume },
-	{ METHOD_POST, "/v1/reload", true, route_reload },
-	{ METHOD_POST, "/v1/shutdown", true, route_shutdown },
+	{ METHOD_GET, "/livez", ROUTE_READS, route_livez },
+	{ METHOD_GET, "/readyz", ROUTE_READS, route_readyz },
+	{ METHOD_GET, "/metrics", ROUTE_READS, route_metrics },
+	{ METHOD_GET, "/v1/status", ROUTE_READS, route_status },
+	{ METHOD_GET, "/v1/workers", ROUTE_READS, route_worker_list },
+	{ METHOD_GET, "/v1/workers/*", ROUTE_READS, route_worker_show },
+	{ METHOD_POST, "/v1/workers/*/start", ROUTE_CHANGES, route_worker_start },
+	{ METHOD_POST, "/v1/workers/*/stop", ROUTE_CHANGES, route_worker_stop },
+	{ METHOD_POST, "/v1/workers/*/restart", ROUTE_CHANGES, route_worker_restart },
+	{ METHOD_GET, "/v1/events", ROUTE_READS, route_events },
+	{ METHOD_GET, "/v1/shutdowns/last", ROUTE_READS, route_last_shutdown },
+	{ METHOD_POST, "/v1/drain", ROUTE_CHANGES, route_drain },
+	{ METHOD_POST, "/v1/resume", ROUTE_CHANGES, route_resume },
+	{ METHOD_POST, "/v1/reload", ROUTE_CHANGES, route_reload },
+	{ METHOD_POST, "/v1/shutdown", ROUTE_CHANGES, route_shutdown },
 };
 
 /* --- finding the place --- */
@@ -102,6 +102,21 @@ int query_get(const char *query, const char *key, char *buffer, size_t size)
 	return 0;
 }
 
+static const char *method_name(enum method method)
+{
+	switch (method) {
+	case METHOD_GET:
+		return "GET";
+	case METHOD_POST:
+		return "POST";
+	case METHOD_DELETE:
+		return "DELETE";
+	case METHOD_OTHER:
+		break;
+	}
+	return "?";
+}
+
 /* The argument is touched only if all of the path fits. */
 static bool path_matches(const char *pattern, const char *path, char *argument, size_t size)
 {
@@ -118,18 +133,28 @@ static bool path_matches(const char *pattern, const char *path, char *argument, 
 	return decode(path + before, length, false, argument, size) >= 0;
 }
 
+/* `methods` is a set of what a path knows. */
+static const char *allow_of(unsigned methods)
+{
+	static const char *const names[] = { NULL, "GET, HEAD", "POST", "GET, HEAD, POST", "DELETE",
+		"GET, HEAD, DELETE", "POST, DELETE", "GET, HEAD, POST, DELETE" };
+
+	return names[methods];
+}
+
 static const struct route *find_route(struct request *request, const char **ret_allow)
 {
-	*ret_allow = NULL;
+	unsigned methods = 0;
+
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
 		if (!path_matches(routes[i].path, request->path, request->argument,
 		            sizeof(request->argument)))
 			continue;
 		if (routes[i].method == request->method)
 			return &routes[i];
-		/* No path has both a GET and a POST. */
-		*ret_allow = routes[i].method == METHOD_GET ? "GET, HEAD" : "POST";
+		methods |= 1U << routes[i].method;
 	}
+	*ret_allow = allow_of(methods);
 	return NULL;
 }
 
@@ -182,12 +207,13 @@ void routes_dispatch(struct request *request)
 		answer_no_route(request, allow);
 		return;
 	}
-	if (route->changes) {
+	if (route->kind != ROUTE_READS) {
 		if (!may_change(request))
 			return;
-		log_event(LOG_LEVEL_INFO, &(struct log_fields){ .event = LOG_CONTROL },
-		        "control: POST %s from uid %u, pid %d", request->path, request->peer.uid,
-		        (int)request->peer.pid);
+		if (route->kind == ROUTE_CHANGES)
+			log_event(LOG_LEVEL_INFO, &(struct log_fields){ .event = LOG_CONTROL },
+			        "control: %s %s from uid %u, pid %d", method_name(request->method),
+			        request->path, request->peer.uid, (int)request->peer.pid);
 	}
 	route->handle(request);
 }

@@ -10,10 +10,14 @@
 
 #include "daemon/control_internal.h"
 
+/* What is needed to ask for it: changes need the right to; calls too, and log what becomes of them.
+ */
+enum route_kind { ROUTE_READS, ROUTE_CHANGES, ROUTE_CALLS };
+
 struct route {
 	enum method method;
 	const char *path; /* a segment "*" is any one, and becomes the argument */
-	bool changes;     /* needs the right to change */
+	enum route_kind kind;
 	void (*handle)(struct request *request);
 };
 
