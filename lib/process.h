@@ -36,14 +36,17 @@ struct qs_process_limits {
  * process; all may push it up the ladder.
  */
 struct qs_process_events {
-	/* Bytes of its standard output and error (one pipe, so that their order holds). Not
-	 * NUL-ended. */
+	/* Bytes of its standard output and error (one pipe, so that their order holds); of its
+	 * standard error alone if there is an `answer`. Not NUL-ended. */
 	void (*output)(struct qs_process *process, const char *data, size_t size, void *arg);
 	/* One datagram of the systemd notify protocol from a process with the right uid. */
 	void (*notify)(struct qs_process *process, const char *message, size_t size, pid_t sender,
 	        void *arg);
 	/* The leader is gone; something of its tree may live on. */
 	void (*leader_exited)(struct qs_process *process, struct qs_outcome outcome, void *arg);
+	/* Bytes of its standard output alone, a portion a turn. A negative errno: no more of it
+	 * is wanted, and who goes on writing gets SIGPIPE. */
+	int (*answer)(struct qs_process *process, const char *data, size_t size, void *arg);
 	/* A limit could not be enforced here, for people: "limits.memory: no memory controller". */
 	void (*warning)(struct qs_process *process, const char *text, void *arg);
 };
@@ -61,7 +64,9 @@ struct qs_process_options {
 	const int *stop_success;       /* exit statuses that are a good end after an ask */
 	size_t stop_success_count;
 	uint64_t watchdog; /* ns, told as WATCHDOG_USEC; 0: none */
-	int extra_fd;      /* the child finds a duplicate of it as QS_CHILD_EXTRA_FD; 0: none */
+	const void *input; /* what it reads on its standard input, then EOF; NULL: /dev/null */
+	size_t input_size;
+	int extra_fd; /* the child finds a duplicate of it as QS_CHILD_EXTRA_FD; 0: none */
 	struct qs_process_limits limits;
 	struct qs_process_events events;
 	void *arg; /* for `events` */

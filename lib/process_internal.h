@@ -1,8 +1,9 @@
 /*
  * What the files behind process.h share. process.c is the life of one tree; process_start.c
  * begins it, and process_spawn.c makes the leader; process_io.c holds its pipes and its notify
- * socket; process_cgroup.c its cgroup; process_orphans.c finds what has left its process group;
- * process_reaper.c hears of exits and looks, at the end of a turn, which trees have become empty.
+ * socket, process_input.c what it is given to read; process_cgroup.c its cgroup; process_orphans.c
+ * finds what has left its process group; process_reaper.c hears of exits and looks, at the end of a
+ * turn, which trees have become empty.
  */
 #ifndef QS_PROCESS_INTERNAL_H
 #define QS_PROCESS_INTERNAL_H
@@ -15,7 +16,8 @@
 #define CHILD_STOP_FD  3
 #define CHILD_FD_COUNT 5
 
-enum { SEAT_OUTPUT, SEAT_STOP, SEAT_EXTRA, SEAT_COUNT };
+/* SEAT_ANSWER: standard output alone; who has none uses SEAT_OUTPUT for it too. */
+enum { SEAT_INPUT, SEAT_ANSWER, SEAT_OUTPUT, SEAT_STOP, SEAT_EXTRA, SEAT_COUNT };
 
 /* Enough for a few frames and the dynamic linker, should it still have to look a name up. */
 #define CHILD_STACK_SIZE (64 * 1024)
@@ -54,8 +56,11 @@ struct qs_process {
 	struct qs_child leader; /* out of the table once it was reaped */
 	pid_t pid;              /* of the leader and of its process group */
 	struct qs_watch output, notify, exit; /* their fd is -1 when closed */
-	int stop_fd;                          /* -1 once it has been told */
-	int cgroup_watch;                     /* of inotify, -1 for none */
+	struct qs_watch input, answer;        /* likewise */
+	char *unread;                         /* of its input: what the pipe had no room for */
+	size_t unread_size, unread_done;
+	int stop_fd;      /* -1 once it has been told */
+	int cgroup_watch; /* of inotify, -1 for none */
 	int stop_signal, cancel_signal;
 	int *stop_success;
 	size_t stop_success_count;
@@ -121,9 +126,10 @@ void qs_process_exit_ready(struct qs_watch *watch, unsigned what);
 /* Moves a descriptor out of the way of those that a child gets. */
 QS_MUST_CHECK int qs_lift_fd(int *fd);
 
-/* Opens our ends, which qs_process_close_io closes, and the child's. Failing it may have some. */
-QS_MUST_CHECK int qs_process_open_io(
-        struct qs_process *process, int *ret_output_fd, int *ret_stop_fd);
+/* Opens our ends, which qs_process_close_io closes, and the child's, by their seats: -1 for none.
+ * Failing it may have some. */
+QS_MUST_CHECK int qs_process_open_io(struct qs_process *process,
+        const struct qs_process_options *options, int ret_seats[SEAT_COUNT]);
 void qs_process_close_io(struct qs_process *process);
 
 /* Reads what is there now; never waits for an end. */
@@ -131,6 +137,15 @@ void qs_process_drain(struct qs_process *process);
 
 /* One line on its stop pipe, and the end of it. */
 void qs_process_tell_stop(struct qs_process *process);
+
+/* Like write, without a SIGPIPE: -EPIPE. */
+QS_MUST_CHECK ssize_t qs_write_quietly(int fd, const char *data, size_t size);
+
+/* --- process_input.c --- */
+
+QS_MUST_CHECK int qs_process_open_input(
+        struct qs_process *process, const void *input, size_t size, int *ret_fd);
+void qs_process_close_input(struct qs_process *process);
 
 /* --- process_reaper.c --- */
 

@@ -1,8 +1,8 @@
 /*
- * What joins us to a tree: one pipe for its standard output and error, one pipe that tells it to
- * stop, and a notify socket of its own. Output is read in portions, one a turn, so that a child
- * that floods holds up nobody; at the end what lies in the pipe is read and no end is waited for,
- * since a process that has escaped may hold the other side open for ever.
+ * What joins us to a tree: one pipe for its standard output and error (or one for each), one pipe
+ * that tells it to stop, and a notify socket of its own. Output is read in portions, one a turn, so
+ * that a child that floods holds up nobody; at the end what lies in the pipe is read and no end is
+ * waited for, since a process that has escaped may hold the other side open for ever.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,33 +54,61 @@ static struct qs_loop *loop_of(const struct qs_process *process)
 
 /* --- output --- */
 
+static int hand_out(
+        struct qs_process *process, const struct qs_watch *from, const char *data, size_t size)
+{
+	const struct qs_process_events *events = &process->events;
+	uint64_t before = qs_loop_hold(loop_of(process), process->id);
+	int r = 0;
+
+	if (from == &process->answer)
+		r = events->answer(process, data, size, process->arg);
+	else if (events->output)
+		events->output(process, data, size, process->arg);
+	(void)qs_loop_hold(loop_of(process), before);
+	return r;
+}
+
 /* What read answers, -EAGAIN for nothing there. */
-static ssize_t read_output(struct qs_process *process)
+static ssize_t read_some(struct qs_process *process, struct qs_watch *from)
 {
 	char *buffer = process->reaper->buffer;
 	ssize_t size;
 
 	do
-		size = read(process->output.fd, buffer, OUTPUT_PORTION);
+		size = read(from->fd, buffer, OUTPUT_PORTION);
 	while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return -errno;
-	if (size == 0) {
-		close_watch(&process->output);
-	} else if (process->events.output) {
-		uint64_t before = qs_loop_hold(loop_of(process), process->id);
-		process->events.output(process, buffer, (size_t)size, process->arg);
-		(void)qs_loop_hold(loop_of(process), before);
-	}
+	if (size == 0 || hand_out(process, from, buffer, (size_t)size) < 0)
+		close_watch(from);
 	return size;
 }
 
 static void output_is_ready(struct qs_watch *watch, unsigned what _unused_)
 {
-	ssize_t size = read_output(container_of(watch, struct qs_process, output));
+	ssize_t size = read_some(container_of(watch, struct qs_process, output), watch);
 
 	if (size < 0 && size != -EAGAIN)
 		close_watch(watch);
+}
+
+static void answer_is_ready(struct qs_watch *watch, unsigned what _unused_)
+{
+	ssize_t size = read_some(container_of(watch, struct qs_process, answer), watch);
+
+	if (size < 0 && size != -EAGAIN)
+		close_watch(watch);
+}
+
+static void drain_pipe(struct qs_process *process, struct qs_watch *from)
+{
+	for (size_t total = 0; total < DRAIN_MAX && from->fd >= 0;) {
+		ssize_t size = read_some(process, from);
+		if (size <= 0)
+			break;
+		total += (size_t)size;
+	}
 }
 
 /* --- notify --- */
@@ -182,19 +210,19 @@ static int open_notify(struct qs_process *process)
 
 /* --- all together --- */
 
-static int open_output(struct qs_process *process, int *ret_fd)
+static int open_reader(struct qs_process *process, struct qs_watch *watch, int *ret_fd)
 {
 	int pipe[2];
 
 	if (pipe2(pipe, O_CLOEXEC) < 0)
 		return -errno;
-	process->output.fd = pipe[0];
+	watch->fd = pipe[0];
 	*ret_fd = pipe[1];
 	/* Only our end: the child's is a standard output like any other. */
 	if (fcntl(pipe[0], F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	process->output.ready = output_is_ready;
-	int r = qs_watch_start(loop_of(process), &process->output, pipe[0], QS_READ);
+	watch->ready = watch == &process->answer ? answer_is_ready : output_is_ready;
+	int r = qs_watch_start(loop_of(process), watch, pipe[0], QS_READ);
 	return r < 0 ? r : qs_lift_fd(ret_fd);
 }
 
@@ -209,20 +237,30 @@ static int open_stop(struct qs_process *process, int *ret_fd)
 	return qs_lift_fd(ret_fd);
 }
 
-int qs_process_open_io(struct qs_process *process, int *ret_output_fd, int *ret_stop_fd)
+int qs_process_open_io(struct qs_process *process, const struct qs_process_options *options,
+        int ret_seats[SEAT_COUNT])
 {
-	int r = open_output(process, ret_output_fd);
+	int r = open_reader(process, &process->output, &ret_seats[SEAT_OUTPUT]);
 
+	if (r == 0 && options->events.answer)
+		r = open_reader(process, &process->answer, &ret_seats[SEAT_ANSWER]);
 	if (r == 0)
-		r = open_stop(process, ret_stop_fd);
-	return r < 0 ? r : open_notify(process);
+		r = open_stop(process, &ret_seats[SEAT_STOP]);
+	if (r == 0)
+		r = open_notify(process);
+	if (r == 0 && options->input)
+		r = qs_process_open_input(
+		        process, options->input, options->input_size, &ret_seats[SEAT_INPUT]);
+	return r;
 }
 
 void qs_process_close_io(struct qs_process *process)
 {
 	closep(&process->stop_fd);
 	process->stop_fd = -1;
+	qs_process_close_input(process);
 	close_watch(&process->notify);
+	close_watch(&process->answer);
 	close_watch(&process->output);
 	close_watch(&process->exit);
 }
@@ -232,12 +270,8 @@ void qs_process_drain(struct qs_process *process)
 	for (unsigned i = 0; i < NOTIFY_DRAIN && process->notify.fd >= 0; i++)
 		if (!read_notify(process))
 			break;
-	for (size_t total = 0; total < DRAIN_MAX && process->output.fd >= 0;) {
-		ssize_t size = read_output(process);
-		if (size <= 0)
-			break;
-		total += (size_t)size;
-	}
+	drain_pipe(process, &process->answer);
+	drain_pipe(process, &process->output);
 }
 
 /* --- the stop pipe --- */
@@ -246,18 +280,23 @@ void qs_process_drain(struct qs_process *process)
  * A child may have closed its end, and a library cannot ignore SIGPIPE for its host. So the signal
  * is blocked meanwhile and, unless one was pending before, taken away again.
  */
-static void write_quietly(int fd, const char *data, size_t size)
+ssize_t qs_write_quietly(int fd, const char *data, size_t size)
 {
 	static const struct timespec at_once = { 0 };
 	sigset_t pipe_only, pending, saved;
+	ssize_t r;
 
 	(void)sigemptyset(&pipe_only);
 	(void)sigaddset(&pipe_only, SIGPIPE);
 	(void)pthread_sigmask(SIG_BLOCK, &pipe_only, &saved);
 	(void)sigpending(&pending);
-	if (write(fd, data, size) < 0 && errno == EPIPE && sigismember(&pending, SIGPIPE) == 0)
+	r = write(fd, data, size);
+	if (r < 0)
+		r = -errno;
+	if (r == -EPIPE && sigismember(&pending, SIGPIPE) == 0)
 		(void)sigtimedwait(&pipe_only, NULL, &at_once);
 	(void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	return r;
 }
 
 void qs_process_tell_stop(struct qs_process *process)
@@ -272,6 +311,6 @@ void qs_process_tell_stop(struct qs_process *process)
 		return;
 	/* The pipe is empty, unless the child has opened and filled it by way of /proc. */
 	if (length > 0 && fcntl(process->stop_fd, F_SETFL, O_NONBLOCK) == 0)
-		write_quietly(process->stop_fd, line, (size_t)length);
+		(void)!qs_write_quietly(process->stop_fd, line, (size_t)length);
 	(void)close(TAKE(process->stop_fd, -1));
 }

@@ -169,10 +169,11 @@ _child_code_ static int set_surroundings(const struct launch *launch)
 _child_code_ static int set_descriptors(const struct launch *launch)
 {
 	const struct qs_reaper *reaper = launch->reaper;
-	const int *seats = reaper->seats;
-	const int sources[CHILD_FD_COUNT] = { reaper->null_fd, seats[SEAT_OUTPUT],
-		seats[SEAT_OUTPUT], seats[SEAT_STOP], seats[SEAT_EXTRA] };
-	int count = launch->spawn->extra_fd >= 0 ? CHILD_FD_COUNT : CHILD_FD_COUNT - 1;
+	const int *seats = reaper->seats, *taken = launch->spawn->seats;
+	const int sources[CHILD_FD_COUNT] = { seats[SEAT_INPUT],
+		seats[taken[SEAT_ANSWER] >= 0 ? SEAT_ANSWER : SEAT_OUTPUT], seats[SEAT_OUTPUT],
+		seats[SEAT_STOP], seats[SEAT_EXTRA] };
+	int count = taken[SEAT_EXTRA] >= 0 ? CHILD_FD_COUNT : CHILD_FD_COUNT - 1;
 	int last = reaper->null_fd;
 
 	for (int seat = 0; seat < SEAT_COUNT; seat++)
@@ -302,15 +303,11 @@ void qs_spawn_wait(pid_t pid)
 		;
 }
 
-/* Whoever has no descriptor for it sits there with /dev/null. */
-static int take_seats(const struct qs_reaper *reaper, int output_fd, int stop_fd, int extra_fd)
+/* Whoever has no descriptor for it sits there with /dev/null. NULL: nobody has any. */
+static int take_seats(const struct qs_reaper *reaper, const int *sitters)
 {
-	const int sitters[SEAT_COUNT] = {
-		[SEAT_OUTPUT] = output_fd, [SEAT_STOP] = stop_fd, [SEAT_EXTRA] = extra_fd
-	};
-
 	for (int seat = 0; seat < SEAT_COUNT; seat++) {
-		int fd = sitters[seat] < 0 ? reaper->null_fd : sitters[seat];
+		int fd = sitters && sitters[seat] >= 0 ? sitters[seat] : reaper->null_fd;
 		if (dup3(fd, reaper->seats[seat], O_CLOEXEC) < 0)
 			return -errno;
 	}
@@ -325,7 +322,7 @@ int qs_spawn(struct qs_reaper *reaper, struct qs_spawn *spawn)
 	spawn->error = 0;
 	spawn->pidfd = -1;
 	spawn->what = "descriptors";
-	int r = take_seats(reaper, spawn->output_fd, spawn->stop_fd, spawn->extra_fd);
+	int r = take_seats(reaper, spawn->seats);
 	if (r < 0)
 		return r;
 	(void)sigfillset(&all);
@@ -335,7 +332,7 @@ int qs_spawn(struct qs_reaper *reaper, struct qs_spawn *spawn)
 	(void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	/* Nobody but the child keeps its ends open; this cannot fail where it has just succeeded.
 	 */
-	r = take_seats(reaper, -1, -1, -1);
+	r = take_seats(reaper, NULL);
 	(void)r;
 	if (spawn->pid < 0)
 		return -error;

@@ -12,10 +12,8 @@ struct qs_spawn {
 	const char *working_directory;
 	int umask;
 	int death_signal;
-	int output_fd,
-	        stop_fd; /* the child's ends, like all its descriptors CHILD_FD_COUNT or higher */
-	int extra_fd;    /* below 0: none */
-	int cgroup_fd;   /* a directory, -1 for none */
+	int seats[SEAT_COUNT]; /* the child's ends, CHILD_FD_COUNT or higher; below 0: none */
+	int cgroup_fd;         /* a directory, -1 for none */
 	bool wants_pidfd;
 	uint64_t open_files; /* 0: as the reaper found it */
 	/* Filled in, also by the child: */

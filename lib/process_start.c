@@ -94,6 +94,7 @@ static int make_process(struct qs_reaper *reaper, const struct qs_process_option
 	process->id = qs_ledger_peek_id(reaper->context->ledger);
 	process->leader.is_leader = true;
 	process->output.fd = process->notify.fd = process->exit.fd = -1;
+	process->input.fd = process->answer.fd = -1;
 	process->stop_fd = process->cgroup_watch = -1;
 	list_init(&process->in_reaper);
 	list_init(&process->in_pending);
@@ -189,20 +190,23 @@ static int lend_extra(int fd, int *ret_fd)
 static int start(struct qs_process *process, struct qs_group *group,
         const struct qs_process_options *options, const char **ret_what)
 {
-	struct qs_spawn made = { .output_fd = -1, .stop_fd = -1, .extra_fd = -1, .pidfd = -1 };
+	struct qs_spawn made = { .pidfd = -1 };
 	struct own_names own;
 	_cleanup_(freep) char **environment = make_environment(process, options, &own);
-	int r = environment ? qs_process_open_io(process, &made.output_fd, &made.stop_fd) : -ENOMEM;
+	int r = -ENOMEM;
 
+	for (int seat = 0; seat < SEAT_COUNT; seat++)
+		made.seats[seat] = -1;
+	if (environment)
+		r = qs_process_open_io(process, options, made.seats);
 	if (r == 0)
-		r = lend_extra(options->extra_fd, &made.extra_fd);
+		r = lend_extra(options->extra_fd, &made.seats[SEAT_EXTRA]);
 	if (r == 0) {
 		r = spawn(process, options, &made, environment);
 		*ret_what = r < 0 ? made.what : NULL;
 	}
-	closep(&made.output_fd);
-	closep(&made.stop_fd);
-	closep(&made.extra_fd);
+	for (int seat = 0; seat < SEAT_COUNT; seat++)
+		closep(&made.seats[seat]);
 	if (r == 0)
 		r = enter(process, group, options);
 	if (r == 0)

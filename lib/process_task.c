@@ -14,6 +14,7 @@ struct program {
 	struct qs_process *process;
 	struct qs_task_terms terms;
 	void (*output)(qs_task *task, const char *data, size_t size, void *arg);
+	int (*answer)(qs_task *task, const char *data, size_t size, void *arg);
 	void *arg;
 };
 
@@ -31,6 +32,13 @@ static void program_output(struct qs_process *process, const char *data, size_t 
 	const struct program *program = arg;
 
 	program->output(qs_process_task(process), data, size, program->arg);
+}
+
+static int program_answer(struct qs_process *process, const char *data, size_t size, void *arg)
+{
+	const struct program *program = arg;
+
+	return program->answer(qs_process_task(process), data, size, program->arg);
 }
 
 static int need_reaper(struct qs_context *context)
@@ -67,13 +75,17 @@ static int start(struct program *program, qs_group *group, const struct qs_task_
 		.umask = -1,
 		.stop_signal = what->stop_signal,
 		.cancel_signal = what->cancel_signal,
-		.events = { .output = what->output ? program_output : NULL },
+		.input = what->input,
+		.input_size = what->input_size,
+		.events = { .output = what->output ? program_output : NULL,
+		        .answer = what->answer ? program_answer : NULL },
 		.arg = program,
 	};
 
 	program->terms =
 	        (struct qs_task_terms){ .ladder = ladder_of(options), .ended = program_ended };
 	program->output = what->output;
+	program->answer = what->answer;
 	program->arg = what->arg;
 	return qs_process_start(group->context->reaper, group, &process, &program->process, NULL);
 }

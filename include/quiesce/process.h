@@ -20,8 +20,15 @@ struct qs_program {
 	const char *working_directory; /* NULL: this program's own */
 	int stop_signal;               /* 0: SIGTERM */
 	int cancel_signal;             /* sent at the cancel; 0: none */
-	/* What it writes to standard output and error, as it comes. May be NULL. Loop thread. */
+	/* What it reads on its standard input, then its end; NULL: nothing. */
+	const void *input;
+	size_t input_size;
+	/* What it writes to standard output and error, as it comes; with an `answer` to its
+	 * standard error alone. May be NULL. Loop thread. */
 	void (*output)(qs_task *task, const char *data, size_t size, void *arg);
+	/* What it writes to standard output alone, 64 KiB a turn at most. A negative errno: no more
+	 * of it is wanted, and who goes on writing gets SIGPIPE. May be NULL. Loop thread. */
+	int (*answer)(qs_task *task, const char *data, size_t size, void *arg);
 	void *arg;
 };
 

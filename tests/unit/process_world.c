@@ -256,7 +256,10 @@ struct qs_process_options child_options(char *const *argv)
 		.argv = argv,
 		.environment = environ,
 		.umask = -1,
-		.events = { on_output, on_notify, on_leader_exited, on_warning },
+		.events = { .output = on_output,
+		        .notify = on_notify,
+		        .leader_exited = on_leader_exited,
+		        .warning = on_warning },
 	};
 }
 
