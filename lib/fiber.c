@@ -6,7 +6,7 @@
  * the groups it owns and runs what it deferred. Or it is killed: then it never runs again; when
  * nothing lives in its groups any more, the loop runs what it deferred and drops its stack.
  */
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -26,6 +26,11 @@
 struct qs_fiber *qs_fiber_of(qs_task *task)
 {
 	return container_of(task, struct qs_fiber, task);
+}
+
+struct qs_bells *qs_fibers_bells(struct qs_fibers *fibers)
+{
+	return &fibers->bells;
 }
 
 /* --- the ready ring --- */
@@ -128,7 +133,7 @@ static void end_by_force(struct qs_fiber *fiber)
 {
 	struct qs_wait *wait = TAKE(fiber->wait, NULL);
 
-	if (wait && wait->undo)
+	if (wait && wait->undo && fiber->result >= 0)
 		wait->undo(wait);
 	if (!qs_fiber_kill_groups(fiber))
 		return;

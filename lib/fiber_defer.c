@@ -6,7 +6,7 @@
 #include <limits.h>
 
 #include "lib/alloc.h"
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 
 #define MORE_ITEMS (QS_DEFERRED_INLINE * 4)
 

@@ -1,7 +1,7 @@
 /* Waits for descriptors, and for stop events, which have one. */
 #include <errno.h>
 
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 
 struct fd_wait {
 	struct qs_wait wait;

@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 
 /* --- waking --- */
 

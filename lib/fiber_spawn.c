@@ -6,7 +6,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 
 #define TRIM_AFTER   QS_SEC
 #define TRIM_PAUSE   (2 * QS_MSEC)

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 
 static uint64_t now_of(const struct qs_fiber *fiber)
 {

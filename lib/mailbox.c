@@ -9,10 +9,11 @@
 #include <pthread.h>
 
 #include "lib/alloc.h"
+#include "lib/bell.h"
 #include "lib/fiber.h"
 
 struct qs_mailbox {
-	struct qs_fibers *fibers; /* untouched once it is closed */
+	struct qs_bells *bells; /* untouched once it is closed */
 	struct qs_mailbox_options options;
 	struct list receivers, senders; /* that wait */
 	struct qs_bell bell;
@@ -99,7 +100,7 @@ static void drop_received(struct qs_wait *wait)
 	struct transfer *transfer = container_of(wait, struct transfer, wait);
 	const struct qs_mailbox_options *options = &transfer->options;
 
-	if (transfer->fiber->result == 0 && options->drop)
+	if (options->drop)
 		options->drop(transfer->message, options->arg);
 }
 
@@ -113,7 +114,8 @@ int qs_mailbox_new(
 
 	if (!mailbox)
 		return -ENOMEM;
-	*mailbox = (struct qs_mailbox){ .fibers = group->context->fibers, .sender_count = 1 };
+	*mailbox = (struct qs_mailbox){ .bells = qs_fibers_bells(group->context->fibers),
+		.sender_count = 1 };
 	if (options)
 		mailbox->options = *options;
 	mailbox->options.capacity = capacity;
@@ -156,7 +158,7 @@ void qs_mailbox_close(qs_mailbox *mailbox)
 	mailbox->closed = true;
 	pthread_mutex_unlock(&mailbox->lock);
 	/* Nobody rings it any more, and nobody else looks at the ring. */
-	qs_bell_silence(&mailbox->fibers->bells, &mailbox->bell);
+	qs_bell_silence(mailbox->bells, &mailbox->bell);
 	empty(mailbox);
 	pthread_mutex_lock(&mailbox->lock);
 	mailbox->released = true;
@@ -183,7 +185,7 @@ void qs_mailbox_remove_sender(qs_mailbox *mailbox)
 	released = mailbox->released;
 	/* Under the lock: it cannot be closed and silenced meanwhile. */
 	if (last && !mailbox->closed)
-		qs_bell_ring(&mailbox->fibers->bells, &mailbox->bell);
+		qs_bell_ring(mailbox->bells, &mailbox->bell);
 	pthread_mutex_unlock(&mailbox->lock);
 	if (last && released)
 		destroy(mailbox);
@@ -201,7 +203,7 @@ int qs_mailbox_post(qs_mailbox *mailbox, void *message)
 	else if (!put(mailbox, message))
 		r = -EAGAIN;
 	else
-		qs_bell_ring(&mailbox->fibers->bells, &mailbox->bell);
+		qs_bell_ring(mailbox->bells, &mailbox->bell);
 	pthread_mutex_unlock(&mailbox->lock);
 	return r;
 }

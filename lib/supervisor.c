@@ -7,6 +7,7 @@
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
+#include "lib/fiber_internal.h"
 #include "lib/supervisor.h"
 
 #define DEFAULT_COUNT       10

@@ -5,7 +5,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "lib/fiber.h"
+#include "lib/fiber_internal.h"
 #include "lib/group.h"
 #include "lib/process.h"
 

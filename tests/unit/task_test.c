@@ -170,6 +170,32 @@ START_TEST(only_the_stages_that_are_due_are_asked)
 }
 END_TEST
 
+START_TEST(asked_with_all_others_it_is_cancelled_with_them_unless_its_own_ladder_is_faster)
+{
+	struct fake_task slow, quick, early, gone;
+	uint64_t now = qs_loop_now(world.loop);
+
+	ck_assert_int_eq(fake_start(&slow, &world.root, "a", QS_RUNG_CANCEL, patient), 0);
+	ck_assert_int_eq(fake_start(&quick, &world.root, "b", QS_RUNG_CANCEL,
+	                         (struct qs_ladder){ 2 * QS_SEC, QS_FOREVER }),
+	        0);
+	ck_assert_int_eq(fake_start(&early, &world.root, "c", QS_RUNG_CANCEL, patient), 0);
+	ck_assert_int_eq(fake_start(&gone, &world.root, "d", QS_RUNG_ASK, patient), 0);
+	qs_task_ask(&early.task, QS_CAUSE_API, now + 3 * QS_SEC);
+	qs_group_ask(&world.root, 1, QS_CAUSE_SHUTDOWN, now + 9 * QS_SEC);
+	ck_assert_uint_eq(qs_task_next_rung_at(&slow.task), now + 9 * QS_SEC);
+	ck_assert_uint_eq(qs_task_next_rung_at(&quick.task), now + 2 * QS_SEC);
+	qs_group_ask(&world.root, 1, QS_CAUSE_SHUTDOWN, now + 6 * QS_SEC);
+	fake_world_run(&world);
+	ck_assert_uint_eq(slow.ended_at - now, 6 * QS_SEC);
+	ck_assert_uint_eq(quick.ended_at - now, 2 * QS_SEC);
+	ck_assert_uint_eq(early.ended_at - now, 3 * QS_SEC);
+	ck_assert_uint_eq(gone.ended_at - now, 0);
+	ck_assert_uint_eq(gone.cancels, 0);
+	ck_assert_int_eq(qs_loop_turn(world.loop, true), 0);
+}
+END_TEST
+
 START_TEST(what_is_abandoned_is_counted_and_calls_nobody)
 {
 	struct fake_task task;
@@ -204,6 +230,8 @@ int main(void)
 	tcase_add_test(tcase, a_closed_group_admits_nothing_and_nothing_is_counted);
 	tcase_add_test(tcase, those_that_have_run_longest_go_first_whatever_group_they_are_in);
 	tcase_add_test(tcase, only_the_stages_that_are_due_are_asked);
+	tcase_add_test(tcase,
+	        asked_with_all_others_it_is_cancelled_with_them_unless_its_own_ladder_is_faster);
 	tcase_add_test(tcase, what_is_abandoned_is_counted_and_calls_nobody);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
