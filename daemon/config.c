@@ -36,6 +36,8 @@ void worker_config_done(struct worker_config *worker)
 	strings_free(worker->environment);
 	free(worker->stop_success);
 	free(worker->working_directory);
+	http_config_done(&worker->http);
+	call_config_done(&worker->call);
 	*worker = (struct worker_config){ 0 };
 }
 
@@ -64,12 +66,12 @@ void config_errors_done(struct config_errors *errors)
 	*errors = (struct config_errors){ 0 };
 }
 
-static bool same_text(const char *a, const char *b)
+bool same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool same_strings(char *const *a, char *const *b)
+bool same_strings(char *const *a, char *const *b)
 {
 	if (!a || !b)
 		return a == b;
@@ -103,5 +105,6 @@ bool worker_config_same_run(const struct worker_config *a, const struct worker_c
 	       same_text(a->working_directory, b->working_directory) && a->umask == b->umask &&
 	       same_limits(&a->limits, &b->limits) && a->heartbeat == b->heartbeat &&
 	       a->ready_notify == b->ready_notify && a->ready_timeout == b->ready_timeout &&
-	       same_stop(a, b);
+	       same_stop(a, b) && http_config_same(&a->http, &b->http) &&
+	       call_config_same(&a->call, &b->call);
 }

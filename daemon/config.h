@@ -10,11 +10,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "daemon/config_http.h"
 #include "lib/process.h"
 #include "lib/shutdown_fsm.h"
 #include "lib/supervise.h"
 
-enum when { WHEN_ALWAYS, WHEN_ONCE, WHEN_EVERY };
+enum when { WHEN_ALWAYS, WHEN_ONCE, WHEN_EVERY, WHEN_CALL };
 enum restart { RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_NEVER };
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -37,8 +38,8 @@ struct worker_config {
 	struct mark mark;
 	enum when when;
 	uint64_t every;       /* with WHEN_EVERY */
-	char **exec;          /* NULL-ended; NULL: it runs the module */
-	char *module_path;    /* NULL: it runs exec */
+	char **exec;          /* NULL-ended; NULL: it runs the module, or asks over HTTP */
+	char *module_path;    /* NULL: it runs exec, or asks over HTTP */
 	char *module_config;  /* JSON; NULL: {} */
 	char **after;         /* NULL-ended names, maybe empty, never NULL */
 	bool essential;       /* default true */
@@ -57,6 +58,8 @@ struct worker_config {
 	char *working_directory; /* NULL: the daemon's */
 	int umask;               /* -1: the daemon's */
 	struct qs_process_limits limits;
+	struct http_config http; /* without a URL: it runs exec or the module */
+	struct call_config call; /* with WHEN_CALL */
 };
 
 struct config {
@@ -64,6 +67,7 @@ struct config {
 	struct rate_config restarts;   /* supervision.restarts: 100 within 1min */
 	enum log_level log_level;      /* log.level: info */
 	size_t log_max_line;           /* log.max_line: 4KiB */
+	bool log_bodies;               /* log.bodies: false */
 	bool report_sync;
 	char *control_socket;          /* control.socket, NULL: the default */
 	char *control_group;           /* control.group, NULL: the default */

@@ -7,7 +7,7 @@
 struct mark source_mark(const struct source *source, const char *path)
 {
 	const struct schema_key *key = schema_find(path);
-	return key ? source->keys[key - schema] : (struct mark){ 0 };
+	return key ? source->keys[schema_index(key)] : (struct mark){ 0 };
 }
 
 static bool is_said(struct mark mark)
@@ -53,6 +53,11 @@ static int check_restart(
 		return problem_add(reader, mark,
 		        "workers.%s.restart: 'always' is refused with when: once: write "
 		        "on-failure or never",
+		        worker->name);
+	if (worker->when == WHEN_CALL)
+		return problem_add(reader, mark,
+		        "workers.%s.restart: is refused with when: call, where a call is made "
+		        "again by http.retry: leave it out",
 		        worker->name);
 	if (worker->when != WHEN_EVERY)
 		return 0;
@@ -114,28 +119,51 @@ static int check_ready(
 	        worker->name);
 }
 
-/* Exactly one of exec and module. */
+/* The first key that is said of those below a section. */
+static struct mark mark_below(const struct source *source, const char *section)
+{
+	size_t length = strlen(section);
+	for (size_t i = 0; i < schema_count(); i++) {
+		const char *path = schema_row(i)->path;
+		if (strncmp(path, section, length) == 0 && path[length] == '.' &&
+		        is_said(source->keys[i]))
+			return source->keys[i];
+	}
+	return (struct mark){ 0 };
+}
+
+/* Exactly one of exec, module and http. */
 static int check_what(
         struct reader *reader, const struct worker_config *worker, const struct source *source)
 {
-	bool exec = is_said(source_mark(source, "workers.NAME.exec"));
-	struct mark path = source_mark(source, "workers.NAME.module.path");
-	struct mark config = source_mark(source, "workers.NAME.module.config");
-	if (!exec && !is_said(path) && !is_said(config))
+	struct mark exec = source_mark(source, "workers.NAME.exec");
+	struct mark module = mark_below(source, "workers.NAME.module");
+	struct mark http = mark_below(source, "workers.NAME.http");
+	if (!is_said(exec) && !is_said(module) && !is_said(http))
 		return problem_add(reader, worker->mark,
 		        "workers.%s: has no exec: say what to run, such as exec: "
-		        "[/usr/bin/program, argument]",
+		        "[/usr/bin/program, argument]; or what to ask, such as http: {url: "
+		        "\"https://HOST/\"}",
 		        worker->name);
-	if (exec && (is_said(path) || is_said(config)))
-		return problem_add(reader, is_said(path) ? path : config,
-		        "workers.%s.module: it has an exec too, and runs one of them only: leave "
-		        "one "
+	if (is_said(module) && (is_said(exec) || is_said(http)))
+		return problem_add(reader, module,
+		        "workers.%s.module: it has an %s too, and runs one of them only: leave one "
+		        "out",
+		        worker->name, is_said(exec) ? "exec" : "http");
+	if (is_said(http) && is_said(exec))
+		return problem_add(reader, http,
+		        "workers.%s.http: it has an exec too, and runs one of them only: leave one "
 		        "out",
 		        worker->name);
-	if (!exec && !is_said(path))
-		return problem_add(reader, config,
+	if (is_said(module) && !is_said(source_mark(source, "workers.NAME.module.path")))
+		return problem_add(reader, module,
 		        "workers.%s.module: has no path: say which shared object, such as path: "
 		        "/usr/lib/quiesced/worker.so",
+		        worker->name);
+	if (is_said(http) && !is_said(source_mark(source, "workers.NAME.http.url")))
+		return problem_add(reader, http,
+		        "workers.%s.http: has no url: say what to ask, such as url: "
+		        "\"https://HOST/\"",
 		        worker->name);
 	return 0;
 }
@@ -152,7 +180,7 @@ static int check_worker(
 		r = check_backoff(reader, worker, source);
 	if (r == 0)
 		r = check_ready(reader, worker, source);
-	return r;
+	return r < 0 ? r : config_check_http(reader, worker, source);
 }
 
 int config_check(struct reader *reader)

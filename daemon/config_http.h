@@ -22,10 +22,11 @@ struct http_header_config {
 
 struct http_config {
 	struct template *url;               /* NULL: the worker is not of kind `http` */
-	char *method;                       /* NULL: GET, or POST with a body */
+	char *method;                       /* never NULL once the configuration is read */
 	struct http_header_config *headers; /* NULL-name-ended, never NULL */
 	struct template *body;              /* NULL: none; `when: call`: the payload itself */
 	struct qs_http_limits limits;
+	bool compressed;            /* the answer may come so */
 	struct qs_retry_plan retry; /* its statuses point to retry_statuses */
 	int *retry_statuses;        /* 0-ended; NULL: the library's */
 	char *ca_file;              /* NULL: the system's certificates */

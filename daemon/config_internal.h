@@ -1,7 +1,7 @@
 /*
  * What the parts of the configuration share: the reader that fills a struct config, and the list of
- * what is wrong. Functions of a reader return 0 also when they found an error in the file and listed
- * it; negative is -ENOMEM alone.
+ * what is wrong. Functions of a reader return 0 also when they found an error in the file and
+ * listed it; negative is -ENOMEM alone.
  */
 #ifndef QUIESCED_CONFIG_INTERNAL_H
 #define QUIESCED_CONFIG_INTERNAL_H
@@ -101,13 +101,31 @@ QS_MUST_CHECK int number_parse(const char *text, uint64_t *ret_number);
 QS_MUST_CHECK int credential_expand(struct reader *reader, const char *shown,
         const yaml_node_t *node, const char *text, char **ret_text);
 
+/* config_values_http.c, config_lists_http.c */
+bool is_http_token(const char *text);
+QS_MUST_CHECK int parse_method(const struct schema_key *key, const char *text, void *target);
+QS_MUST_CHECK int parse_pointer(const struct schema_key *key, const char *text, void *target);
+QS_MUST_CHECK int parse_percent(const struct schema_key *key, const char *text, void *target);
+QS_MUST_CHECK int parse_media_type(const struct schema_key *key, const char *text, void *target);
+QS_MUST_CHECK int list_read_http(
+        struct reader *reader, const struct setting *setting, const yaml_node_t *node);
+void http_headers_free(struct http_header_config *headers);
+
+/* config_http.c */
+void http_config_done(struct http_config *http);
+void call_config_done(struct call_config *call);
+bool http_config_same(const struct http_config *a, const struct http_config *b);
+bool call_config_same(const struct call_config *a, const struct call_config *b);
+
 /* config_files.c: as much of a file as a configuration may have and one byte more; the *.yaml of a
  * directory by name, NULL-ended. Errors are those of the system. */
 QS_MUST_CHECK int config_load_file(const char *name, char **ret_text, size_t *ret_size);
 QS_MUST_CHECK int config_list_directory(const char *path, char ***ret_files);
 
-/* config_check.c, config_after.c: what no key can tell by itself. */
+/* config_check.c, config_check_http.c, config_after.c: what no key can tell by itself. */
 QS_MUST_CHECK int config_check(struct reader *reader);
+QS_MUST_CHECK int config_check_http(
+        struct reader *reader, struct worker_config *worker, const struct source *source);
 QS_MUST_CHECK int config_check_names(struct reader *reader);
 struct mark source_mark(const struct source *source, const char *path);
 
@@ -115,6 +133,8 @@ struct mark source_mark(const struct source *source, const char *path);
 void worker_config_done(struct worker_config *worker);
 void strings_free(char **strings);
 void strings_freep(char ***strings);
+bool same_text(const char *a, const char *b);
+bool same_strings(char *const *a, char *const *b);
 
 /* Like config_read, of one text in memory. */
 QS_MUST_CHECK int config_read_text(const char *name, const char *text, size_t size,

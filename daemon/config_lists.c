@@ -245,7 +245,9 @@ int list_read(struct reader *reader, const struct setting *setting, const yaml_n
 		return read_names(reader, setting, node);
 	if (type == VALUE_STATUSES)
 		return read_statuses(reader, setting, node);
-	if (type == VALUE_TREE)
+	if (type == VALUE_TREE || type == VALUE_JSON)
 		return tree_read(reader, setting, node);
+	if (type != VALUE_ENVIRONMENT)
+		return list_read_http(reader, setting, node);
 	return read_environment(reader, setting, node);
 }

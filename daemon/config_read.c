@@ -31,7 +31,7 @@ static void source_done(struct source *source)
 
 static int source_init(struct source *source)
 {
-	source->keys = calloc(schema_size, sizeof(*source->keys));
+	source->keys = calloc(schema_count(), sizeof(*source->keys));
 	return source->keys ? 0 : -ENOMEM;
 }
 
@@ -39,10 +39,10 @@ static int source_init(struct source *source)
 static int set_defaults(bool of_worker, void *target)
 {
 	int r = 0;
-	for (size_t i = 0; r == 0 && i < schema_size; i++)
-		if ((strncmp(schema[i].path, WORKER_SECTION, strlen(WORKER_SECTION)) == 0) ==
+	for (size_t i = 0; r == 0 && i < schema_count(); i++)
+		if ((strncmp(schema_row(i)->path, WORKER_SECTION, strlen(WORKER_SECTION)) == 0) ==
 		        of_worker)
-			r = value_default(&schema[i], target);
+			r = value_default(schema_row(i), target);
 	return r;
 }
 
@@ -52,7 +52,10 @@ static int worker_init(struct worker_config *worker, const char *name, struct ma
 	worker->name = strdup(name);
 	worker->after = calloc(1, sizeof(char *));
 	worker->environment = calloc(1, sizeof(char *));
-	if (!worker->name || !worker->after || !worker->environment)
+	worker->http.headers = calloc(1, sizeof(*worker->http.headers));
+	worker->call.cache_headers = calloc(1, sizeof(char *));
+	if (!worker->name || !worker->after || !worker->environment || !worker->http.headers ||
+	        !worker->call.cache_headers)
 		return -ENOMEM;
 	return set_defaults(true, worker);
 }
@@ -167,11 +170,14 @@ static int read_key(struct reader *reader, const struct place *place, const char
 	struct mark mark = node_mark(reader, key);
 	(void)join_path(place->shown, name, shown);
 	if (row) {
-		place->source->keys[row - schema] = mark;
+		place->source->keys[schema_index(row)] = mark;
 		if (row->type == VALUE_REFUSED)
 			return problem_add(
 			        reader, mark, "%s: '%s' is refused: %s", shown, name, row->help);
-		if (node_is_null(node))
+		/* Only one that is written, and only where it is a value like others. */
+		bool absent = node_is_null(node) &&
+		              (row->type != VALUE_JSON || node->data.scalar.length == 0);
+		if (absent)
 			return problem_add(reader, mark,
 			        "%s: has no value: expected %s; or leave the key out", shown,
 			        value_expects(row->type));

@@ -43,6 +43,6 @@ static void print_key(FILE *out, const struct schema_key *key)
 
 void config_print_reference(FILE *out)
 {
-	for (size_t i = 0; i < schema_size; i++)
-		print_key(out, &schema[i]);
+	for (size_t i = 0; i < schema_count(); i++)
+		print_key(out, schema_row(i));
 }

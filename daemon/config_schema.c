@@ -6,21 +6,11 @@
 
 #include "daemon/config_internal.h"
 
-#define IN_CONFIG(member) \
-	.offset = offsetof(struct config, member), .size = sizeof(((struct config *)0)->member)
-#define IN_WORKER(member)                                 \
-	.offset = offsetof(struct worker_config, member), \
-	.size = sizeof(((struct worker_config *)0)->member)
-
-#define WORKER    "workers.NAME."
-#define KIB       UINT64_C(1024)
-#define SPAN_LONG (520 * 7 * 24 * QS_HOUR)
-
-const char *const when_words[] = { "always", "once", "every", NULL };
+const char *const when_words[] = { "always", "once", "every", "call", NULL };
 const char *const restart_words[] = { "on-failure", "always", "never", NULL };
 static const char *const level_words[] = { "error", "warning", "info", "debug", NULL };
 
-const struct schema_key schema[] = {
+static const struct schema_key schema[] = {
 	{ .path = "shutdown.drain",
 	        .type = VALUE_SPAN,
 	        IN_CONFIG(shutdown.drain),
@@ -74,6 +64,13 @@ const struct schema_key schema[] = {
 	        .maximum = 64 * KIB,
 	        .fallback = "4KiB",
 	        .help = "Longer lines are cut, and say how long they were." },
+	{ .path = "log.bodies",
+	        .type = VALUE_FLAG,
+	        IN_CONFIG(log_bodies),
+	        .fallback = "false",
+	        .help = "Whether what calls are given and answered is logged at debug, folded as "
+	                "all "
+	                "that is long." },
 	{ .path = "report.sync",
 	        .type = VALUE_FLAG,
 	        IN_CONFIG(report_sync),
@@ -102,7 +99,7 @@ const struct schema_key schema[] = {
 	{ .path = WORKER "exec",
 	        .type = VALUE_COMMAND,
 	        IN_WORKER(exec),
-	        .fallback_text = "none; it or module is required",
+	        .fallback_text = "none; it, module or http is required",
 	        .help = "The program, looked up in PATH, and its arguments. No shell is involved. "
 	                "${credential:NAME} stands for the content of the file NAME in "
 	                "$CREDENTIALS_DIRECTORY without its last newline (quote it: YAML has its "
@@ -113,7 +110,7 @@ const struct schema_key schema[] = {
 	        .type = VALUE_PATH,
 	        IN_WORKER(module_path),
 	        .maximum = 4095,
-	        .fallback_text = "none; it or exec is required",
+	        .fallback_text = "none; it, exec or http is required",
 	        .help = "A shared object that is run in a host process of its own, on the library; "
 	                "see quiesced-host(8)." },
 	{ .path = WORKER "module.config",
@@ -126,16 +123,18 @@ const struct schema_key schema[] = {
 	        .type = VALUE_WHEN,
 	        IN_WORKER(when),
 	        .fallback = "always",
+	        .fallback_text = "always; with http it is required, and never that",
 	        .help = "always: from the start on. once: one time. every SPAN: at each slot; one "
-	                "that is still running makes the next slot skipped." },
+	                "that is still running makes the next slot skipped. call: when it is "
+	                "called, by quiescectl call or POST /v1/workers/NAME/call." },
 	{ .path = WORKER "restart",
 	        .type = VALUE_WORD,
 	        IN_WORKER(restart),
 	        .words = restart_words,
-	        .fallback_text = "on-failure; with when: once, never",
+	        .fallback_text = "on-failure; with when: once or http, never",
 	        .help = "Whether it is started again when it has ended. always is refused with "
 	                "when: once, and every value with when: every, where a failure waits for "
-	                "the next slot." },
+	                "the next slot, and with when: call." },
 	{ .path = WORKER "backoff.base",
 	        .type = VALUE_SPAN,
 	        IN_WORKER(backoff.base),
@@ -269,21 +268,40 @@ const struct schema_key schema[] = {
 	                "another one" },
 };
 
-const size_t schema_size = ARRAY_SIZE(schema);
+size_t schema_count(void)
+{
+	return ARRAY_SIZE(schema) + schema_http_count;
+}
+
+const struct schema_key *schema_row(size_t index)
+{
+	return index < ARRAY_SIZE(schema) ? &schema[index]
+	                                  : &schema_http[index - ARRAY_SIZE(schema)];
+}
+
+size_t schema_index(const struct schema_key *row)
+{
+	size_t index = 0;
+	while (schema_row(index) != row)
+		index++;
+	return index;
+}
 
 const struct schema_key *schema_find(const char *path)
 {
-	for (size_t i = 0; i < schema_size; i++)
-		if (strcmp(schema[i].path, path) == 0)
-			return &schema[i];
+	for (size_t i = 0; i < schema_count(); i++)
+		if (strcmp(schema_row(i)->path, path) == 0)
+			return schema_row(i);
 	return NULL;
 }
 
 bool schema_has_section(const char *path)
 {
 	size_t length = strlen(path);
-	for (size_t i = 0; i < schema_size; i++)
-		if (strncmp(schema[i].path, path, length) == 0 && schema[i].path[length] == '.')
+	for (size_t i = 0; i < schema_count(); i++) {
+		const char *known = schema_row(i)->path;
+		if (strncmp(known, path, length) == 0 && known[length] == '.')
 			return true;
+	}
 	return false;
 }

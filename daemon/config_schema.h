@@ -25,6 +25,15 @@ enum value_type {
 	VALUE_STATUSES,
 	VALUE_ENVIRONMENT,
 	VALUE_TREE, /* whatever one likes, kept as JSON */
+	VALUE_METHOD,
+	VALUE_TEMPLATE,
+	VALUE_HEADERS, /* a mapping of their names to templates */
+	VALUE_HEADER_NAMES,
+	VALUE_HTTP_STATUSES,
+	VALUE_POINTER, /* RFC 6901 */
+	VALUE_JSON,    /* like VALUE_TREE, and null is a value too */
+	VALUE_PERCENT,
+	VALUE_MEDIA_TYPE,
 	VALUE_REFUSED, /* known, and not allowed; the help says why */
 };
 
@@ -40,8 +49,23 @@ struct schema_key {
 	uint64_t minimum, maximum; /* of spans, sizes and numbers; of texts the longest length */
 };
 
-extern const struct schema_key schema[];
-extern const size_t schema_size;
+#define IN_CONFIG(member) \
+	.offset = offsetof(struct config, member), .size = sizeof(((struct config *)0)->member)
+#define IN_WORKER(member)                                 \
+	.offset = offsetof(struct worker_config, member), \
+	.size = sizeof(((struct worker_config *)0)->member)
+#define WORKER    "workers.NAME."
+#define KIB       UINT64_C(1024)
+#define SPAN_LONG (520 * 7 * 24 * QS_HOUR)
+
+/* All rows, in the order of the reference: those of config_schema.c, then those of
+ * config_schema_http.c. */
+size_t schema_count(void);
+const struct schema_key *schema_row(size_t index);
+size_t schema_index(const struct schema_key *row);
+
+extern const struct schema_key schema_http[];
+extern const size_t schema_http_count;
 extern const char *const when_words[], *const restart_words[];
 
 const struct schema_key *schema_find(const char *path);

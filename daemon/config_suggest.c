@@ -52,9 +52,9 @@ static bool find_nearest(const char *section, const char *key, char nearest[stat
 {
 	size_t best = MAX(MIN(strlen(key) / 3, 2), 1) + 1; /* in four letters one may be wrong */
 	char child[WORD_MAX];
-	for (size_t i = 0; i < schema_size; i++) {
-		if (schema[i].type == VALUE_REFUSED ||
-		        child_of(schema[i].path, section, child) == 0)
+	for (size_t i = 0; i < schema_count(); i++) {
+		if (schema_row(i)->type == VALUE_REFUSED ||
+		        child_of(schema_row(i)->path, section, child) == 0)
 			continue;
 		size_t distance = edit_distance(key, child);
 		if (distance < best) {
@@ -69,8 +69,8 @@ static bool find_nearest(const char *section, const char *key, char nearest[stat
 static const char *find_below(const char *section, const char *key)
 {
 	size_t length = strlen(section);
-	for (size_t i = 0; i < schema_size; i++) {
-		const char *path = schema[i].path, *last = strrchr(path, '.');
+	for (size_t i = 0; i < schema_count(); i++) {
+		const char *path = schema_row(i)->path, *last = strrchr(path, '.');
 		bool inside = length == 0
 		                      ? strncmp(path, "workers.", 8) != 0
 		                      : strncmp(path, section, length) == 0 && path[length] == '.';
@@ -84,9 +84,10 @@ static void list_known(const char *section, char *buffer, size_t size)
 {
 	char child[WORD_MAX], last[WORD_MAX] = "";
 	size_t length = 0;
-	for (size_t i = 0; i < schema_size && length < size; i++) {
-		if (schema[i].type == VALUE_REFUSED ||
-		        child_of(schema[i].path, section, child) == 0 || strcmp(child, last) == 0)
+	for (size_t i = 0; i < schema_count() && length < size; i++) {
+		if (schema_row(i)->type == VALUE_REFUSED ||
+		        child_of(schema_row(i)->path, section, child) == 0 ||
+		        strcmp(child, last) == 0)
 			continue;
 		int r = snprintf(buffer + length, size - length, "%s%s",
 		        length == 0 ? "known here are " : ", ", child);

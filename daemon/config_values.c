@@ -181,6 +181,8 @@ static int parse_when(_unused_ const struct schema_key *key, const char *text, v
 		when = WHEN_ALWAYS;
 	else if (strcmp(text, "once") == 0)
 		when = WHEN_ONCE;
+	else if (strcmp(text, "call") == 0)
+		when = WHEN_CALL;
 	else if (length == 5 && strncmp(text, "every", 5) == 0)
 		when = WHEN_EVERY;
 	else
@@ -207,12 +209,21 @@ static const struct value_kind kinds[] = {
 	[VALUE_WORD] = { "one of its words", parse_word },
 	[VALUE_UMASK] = { "an octal mode such as 0027", parse_umask },
 	[VALUE_SIGNAL] = { "a signal such as SIGTERM", parse_signal },
-	[VALUE_WHEN] = { "always, once or every SPAN (such as every 30s)", parse_when },
+	[VALUE_WHEN] = { "always, once, call or every SPAN (such as every 30s)", parse_when },
 	[VALUE_COMMAND] = { "a list of texts such as [/usr/bin/program, argument]", NULL },
 	[VALUE_NAMES] = { "a list of workers such as [database, cache]", NULL },
 	[VALUE_STATUSES] = { "a list of exit statuses such as [1, 143]", NULL },
 	[VALUE_ENVIRONMENT] = { "a mapping such as {NAME: value}", NULL },
 	[VALUE_TREE] = { "a mapping, a list or a value", NULL },
+	[VALUE_METHOD] = { "a method such as POST", parse_method },
+	[VALUE_TEMPLATE] = { "a text", NULL },
+	[VALUE_HEADERS] = { "a mapping such as {Accept: application/json}", NULL },
+	[VALUE_HEADER_NAMES] = { "a list of headers such as [Accept]", NULL },
+	[VALUE_HTTP_STATUSES] = { "a list of statuses such as [200, 404]", NULL },
+	[VALUE_POINTER] = { "a JSON pointer such as /state/0", parse_pointer },
+	[VALUE_JSON] = { "a value", NULL },
+	[VALUE_PERCENT] = { "a percentage such as 20%, or off", parse_percent },
+	[VALUE_MEDIA_TYPE] = { "a media type such as application/json", parse_media_type },
 	[VALUE_REFUSED] = { "nothing at all", NULL },
 };
 static_assert(ARRAY_SIZE(kinds) == VALUE_REFUSED + 1, "every type of value has its row");
@@ -261,7 +272,13 @@ char *value_range(const struct schema_key *key, char *buffer, size_t size)
 		(void)snprintf(buffer, size, "1 to %d, but not SIGKILL or SIGSTOP", SIGRTMAX);
 	else if (key->type == VALUE_WHEN)
 		(void)snprintf(buffer, size, "every 1ms at least, and not infinity");
-	else if (key->type == VALUE_TEXT || key->type == VALUE_PATH)
+	else if (key->type == VALUE_METHOD)
+		(void)snprintf(buffer, size, "but not CONNECT or TRACE");
+	else if (key->type == VALUE_PERCENT)
+		(void)snprintf(
+		        buffer, size, "%" PRIu64 "%% to %" PRIu64 "%%", key->minimum, key->maximum);
+	else if (key->type == VALUE_TEXT || key->type == VALUE_PATH || key->type == VALUE_POINTER ||
+	         key->type == VALUE_MEDIA_TYPE)
 		(void)snprintf(buffer, size, "at most %" PRIu64 " bytes", key->maximum);
 	else if (key->type <= VALUE_NUMBER)
 		(void)snprintf(buffer, size, "%s to %s",

@@ -54,6 +54,7 @@ static bool is_up(const struct worker *worker)
 		return false;
 	switch (worker->config->when) {
 	case WHEN_ALWAYS:
+	case WHEN_CALL:
 		return worker->state == WORKER_RUNNING;
 	case WHEN_ONCE:
 		return worker->state == WORKER_STOPPED && worker->ready;

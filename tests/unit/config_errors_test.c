@@ -32,9 +32,10 @@ static void expect(const struct expectation *expectation)
 	        expectation->yaml, errors.text, expectation->errors);
 }
 
-#define KNOWN_IN_WORKER                                                                 \
+#define KNOWN_IN_WORKER                                                                         \
 	"known here are exec, module, when, restart, backoff, limit, after, essential, ready, " \
-	"heartbeat, stop, environment, working_directory, umask, limits\n"
+	"heartbeat, stop, environment, working_directory, umask, limits, http, "                \
+	"concurrency, backlog, rate, cache, call\n"
 #define A     "workers: { a: { exec: [x], "
 #define SPANS "a time span such as 500ms, 30s or 1min 30s"
 
@@ -42,9 +43,9 @@ static const struct expectation keys[] = {
 	{ "shutdown: { deadlin: 1s }",
 	        "a.yaml:1:13: shutdown: unknown key 'deadlin': did you mean 'deadline'?\n" },
 	{ "\n  wrokers: {}", "a.yaml:2:3: unknown key 'wrokers': did you mean 'workers'?\n" },
-	{ A "htp: { } } }", "a.yaml:1:28: workers.a: unknown key 'htp': " KNOWN_IN_WORKER },
-	{ A "http: { url: x } } }",
-	        "a.yaml:1:28: workers.a: unknown key 'http': " KNOWN_IN_WORKER },
+	{ A "htp: { } } }", "a.yaml:1:28: workers.a: unknown key 'htp': did you mean 'http'?\n" },
+	{ A "queue: { url: x } } }",
+	        "a.yaml:1:28: workers.a: unknown key 'queue': " KNOWN_IN_WORKER },
 	{ A "signal: TERM } }",
 	        "a.yaml:1:28: workers.a: unknown key 'signal': did you mean 'stop.signal'?\n" },
 	{ "shutdown.drain: 1s",
@@ -117,14 +118,14 @@ static const struct expectation values[] = {
 	{ A "stop: { success: [1, 256] } } }",
 	        "a.yaml:1:49: workers.a.stop.success: expected an exit status from 0 to 255, not "
 	        "'256'\n" },
-	{ A "when: call } }",
-	        "a.yaml:1:34: workers.a.when: expected always, once or every SPAN (such as every "
-	        "30s), not 'call'\n" },
+	{ A "when: cal } }",
+	        "a.yaml:1:34: workers.a.when: expected always, once, call or every SPAN (such as "
+	        "every 30s), not 'cal'\n" },
 	{ A "when: every 0s } }", "a.yaml:1:34: workers.a.when: 'every 0s' is out of range: every "
 	                          "1ms at least, and not infinity\n" },
 	{ A "when: every } }",
-	        "a.yaml:1:34: workers.a.when: expected always, once or every SPAN (such as every "
-	        "30s), not 'every'\n" },
+	        "a.yaml:1:34: workers.a.when: expected always, once, call or every SPAN (such as "
+	        "every 30s), not 'every'\n" },
 };
 
 static const struct expectation lists[] = {
@@ -162,7 +163,8 @@ static const struct expectation lists[] = {
 
 static const struct expectation contradictions[] = {
 	{ "workers:\n  a: {}", "a.yaml:2:3: workers.a: has no exec: say what to run, such as exec: "
-	                       "[/usr/bin/program, argument]\n" },
+	                       "[/usr/bin/program, argument]; or what to ask, such as http: {url: "
+	                       "\"https://HOST/\"}\n" },
 	{ A "when: once, restart: always } }",
 	        "a.yaml:1:40: workers.a.restart: 'always' is refused with when: once: write "
 	        "on-failure or never\n" },

@@ -371,11 +371,11 @@ START_TEST(the_reference_prints_every_key)
 	FILE *out = open_memstream(&text, &size);
 	config_print_reference(out);
 	ck_assert_int_eq(fclose(out), 0);
-	for (size_t i = 0; i < schema_size; i++) {
+	for (size_t i = 0; i < schema_count(); i++) {
 		char line[128];
-		(void)snprintf(
-		        line, sizeof(line), "%s%s\n        ", i > 0 ? "\n" : "", schema[i].path);
-		ck_assert_msg(strstr(text, line) != NULL, "%s is missing", schema[i].path);
+		(void)snprintf(line, sizeof(line), "%s%s\n        ", i > 0 ? "\n" : "",
+		        schema_row(i)->path);
+		ck_assert_msg(strstr(text, line) != NULL, "%s is missing", schema_row(i)->path);
 	}
 	ck_assert_ptr_nonnull(strstr(text, "default: 20s\n"));
 	ck_assert_ptr_null(strstr(text, "(null)"));
