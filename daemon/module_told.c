@@ -76,7 +76,7 @@ static const char *rung_name(unsigned value)
 
 static bool take_task(const json_t *object, struct module_task *task)
 {
-	uint64_t started = 0, lag = QS_FOREVER;
+	uint64_t started = 0, lag = QS_FOREVER, stack = 0;
 	unsigned kind, rung;
 
 	if (!json_is_object(object) || !take_number(object, "id", &task->id) ||
@@ -91,7 +91,10 @@ static bool take_task(const json_t *object, struct module_task *task)
 			return false;
 		lag *= QS_USEC;
 	}
+	if (json_object_get(object, "stack_bytes") && !take_number(object, "stack_bytes", &stack))
+		return false;
 	task->started_at = started * QS_USEC;
+	task->stack = stack;
 	task->stop_lag = lag;
 	task->kind = (enum qs_kind)kind;
 	task->rung = (enum qs_rung)rung;

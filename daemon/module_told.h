@@ -17,6 +17,7 @@
 struct module_task {
 	uint64_t id, started_at; /* absolute, ns */
 	uint64_t stop_lag;       /* ns; QS_FOREVER: unknown */
+	uint64_t stack;          /* of a fiber, the most so far, bytes; 0: unknown */
 	enum qs_kind kind;
 	enum qs_rung rung;
 	char name[32], waiting_on[32]; /* "": for nothing that is known */

@@ -146,6 +146,7 @@ static json_t *view_module_task(const struct module_task *task)
 	put(&view, "started_at", time_or_null(task->started_at));
 	put(&view, "stop_lag_seconds",
 	        task->stop_lag == QS_FOREVER ? json_null() : seconds(task->stop_lag));
+	put(&view, "stack_bytes", task->stack > 0 ? number(task->stack) : json_null());
 	put(&view, "waiting_on", text_or_null(task->waiting_on));
 	return view;
 }

@@ -141,11 +141,24 @@ static void end_by_force(struct qs_fiber *fiber)
 	end(fiber, (struct qs_outcome){ .type = QS_OUTCOME_NONE });
 }
 
+/* Pages that were touched stay: what is found is the most so far. */
+static void measure_stack(const struct qs_fiber *fiber, const struct qs_stack *stack)
+{
+	size_t depth = qs_stack_pool_depth(fiber->fibers->pools[fiber->pool].pool, stack);
+
+	if (fiber->task.record)
+		atomic_store_explicit(&fiber->task.record->stack, (uint32_t)MIN(depth, UINT32_MAX),
+		        memory_order_release);
+}
+
 static void check_stack(const struct qs_fiber *fiber)
 {
 	const struct qs_fibers_options *options = &fiber->fibers->options;
+	const struct qs_stack *stack = qs_fiber_stack(fiber);
 
-	if (!fiber->canaried || qs_stack_check(qs_fiber_stack(fiber)))
+	if (options->measure)
+		measure_stack(fiber, stack);
+	if (!stack->canary || qs_stack_check(stack))
 		return;
 	/* Another fiber's memory is damaged: nothing can be trusted from here on. */
 	if (options->overflowed)
@@ -170,7 +183,8 @@ static void resume(struct qs_fiber *fiber)
 	qs_fiber_context_switch(&fibers->loop, &fiber->context);
 	context->nursery = NULL;
 	fibers->running = NULL;
-	check_stack(fiber);
+	if (fiber->is_checked)
+		check_stack(fiber);
 	if (fiber->over)
 		end(fiber,
 		        (struct qs_outcome){ .type = QS_OUTCOME_RETURN, .value = fiber->result });

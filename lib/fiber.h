@@ -81,7 +81,7 @@ QS_MUST_CHECK int qs_fiber_start(
 struct qs_fibers_options {
 	size_t stack_size; /* 0: QS_STACK_SIZE */
 	size_t keep;   /* so many free stacks keep their memory for ever; 0: QS_STACK_POOL_KEEP */
-	bool measure;  /* how deep stacks are; see stack_pool.h */
+	bool measure;  /* how deep stacks are: into the ledger; see stack_pool.h */
 	uint64_t seed; /* 0: ready fibers run in the order in which they became ready */
 	/* A stack without a guard page has overflowed: for last words, before the process aborts.
 	 */

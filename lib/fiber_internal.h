@@ -45,7 +45,7 @@ struct qs_fiber {
 	uint64_t deadline;  /* its own */
 	unsigned deferred_count;
 	uint8_t pool;
-	bool canaried; /* its stack has no guard page */
+	bool is_checked; /* its stack has no guard page, or is to be measured */
 	qs_task_fn fn;
 	void *arg;
 	struct qs_fiber_context context;

@@ -166,7 +166,7 @@ static int take_fiber(struct qs_fibers *fibers, size_t stack_size, struct qs_fib
 	fiber->result = 0;
 	fiber->woken = fiber->killed = fiber->over = false;
 	fiber->pool = pool;
-	fiber->canaried = stack->canary != NULL;
+	fiber->is_checked = stack->canary != NULL || fibers->options.measure;
 	fiber->deadline = QS_FOREVER;
 	fiber->deferred_count = 0;
 	fiber->more = NULL;

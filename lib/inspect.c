@@ -38,6 +38,7 @@ int qs_next_task(const qs_runtime *runtime, uint64_t *cursor, struct qs_task_inf
 			.asked_at = task.asked_at,
 			.stop_lag = stop_lag_of(runtime, &task, now),
 			.waiting_on = task.waiting_on,
+			.stack = task.stack,
 			.kind = task.kind,
 			.rung = task.rung,
 		};

@@ -253,6 +253,12 @@ uint64_t qs_ledger_peek_id(const struct qs_ledger *ledger)
 	return atomic_load_explicit(&ledger->last_id, memory_order_relaxed) + 1;
 }
 
+/* Of a process the pid is in its place. */
+static uint32_t stack_of(const struct qs_record *record)
+{
+	return LOAD(&record->kind) == QS_KIND_FIBER ? LOAD(&record->stack) : 0;
+}
+
 /* Its history is the only thing that an owner loses when there is no memory for it. */
 static void keep_ending(struct qs_owner *owner, const struct qs_record *record,
         enum qs_verdict verdict, struct qs_outcome outcome, uint64_t now)
@@ -267,6 +273,7 @@ static void keep_ending(struct qs_owner *owner, const struct qs_record *record,
 		.asked_at = record->asked_at,
 		.ended_at = now,
 		.outcome = outcome,
+		.stack = stack_of(record),
 		.verdict = (uint8_t)verdict,
 		.cause = record->cause,
 		.rung = record->rung,
@@ -369,7 +376,8 @@ bool qs_ledger_read(const struct qs_record *record, struct qs_record_copy *ret_c
 		.ended_at = LOAD(&record->ended_at),
 		.waiting_on = LOAD(&record->waiting_on),
 		.owner = LOAD(&record->owner),
-		.pid = LOAD(&record->pid),
+		.pid = LOAD(&record->kind) == QS_KIND_PROCESS ? LOAD(&record->pid) : 0,
+		.stack = stack_of(record),
 		.kind = LOAD(&record->kind),
 		.cause = LOAD(&record->cause),
 		.rung = LOAD(&record->rung),

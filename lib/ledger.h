@@ -26,6 +26,7 @@ struct qs_ledger;
 struct qs_ending {
 	uint64_t id, started_at, asked_at, ended_at; /* absolute, ns; asked_at 0: never */
 	struct qs_outcome outcome;
+	uint32_t stack; /* as in the record */
 	uint8_t verdict, cause, rung;
 };
 
@@ -47,7 +48,10 @@ struct qs_record {
 	_Atomic(struct qs_owner *) owner; /* NULL: counted by nobody */
 	_Atomic uint64_t started_at, asked_at, ended_at; /* absolute, ns; 0: not yet */
 	_Atomic uint64_t outcome; /* packed; qs_ledger_read unpacks it. While free: the next free */
-	_Atomic int32_t pid;      /* of a process, 0 for none */
+	union {
+		_Atomic int32_t pid;    /* of a process, 0 for none */
+		_Atomic uint32_t stack; /* of a fiber that is measured, the most so far, bytes */
+	};
 	_Atomic uint8_t kind, cause;
 	_Atomic uint8_t rung, verdict; /* QS_VERDICT_NONE while it lives */
 	char name[QS_TASK_NAME_MAX];
@@ -59,6 +63,7 @@ struct qs_record_copy {
 	const char *waiting_on;
 	const struct qs_owner *owner;
 	int32_t pid;
+	uint32_t stack;
 	struct qs_outcome outcome; /* QS_OUTCOME_NONE while it lives */
 	enum qs_kind kind;
 	enum qs_cause cause;

@@ -208,6 +208,7 @@ static int set_up_kinds(qs_runtime *runtime)
 	const struct qs_fibers_options fibers = {
 		.stack_size = options->stack_size,
 		.seed = options->seed,
+		.measure = options->measure_stacks,
 		.overflowed = qs_runtime_overflowed,
 		.arg = runtime,
 	};

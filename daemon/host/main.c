@@ -19,7 +19,9 @@ static const char usage[] =
         "  --version  print the version, and exit\n"
         "  --help     print this, and exit\n"
         "\n"
-        "$QUIESCE_MODULE_CONFIG is handed to the module, {} without. SIGTERM ends it. Exit\n"
+        "$QUIESCE_MODULE_CONFIG is handed to the module, {} without. With\n"
+        "$QUIESCE_MEASURE_STACKS it tells how deep the stack of each fiber goes. SIGTERM ends it.\n"
+        "Exit\n"
         "status: 0 all ended by itself, 150 something was cancelled or killed, 151 something was\n"
         "abandoned, 160 the module cannot be loaded, 161 it refused to start. See\n"
         "quiesced-host(8), quiesced.yaml(5).\n";
@@ -130,6 +132,7 @@ static int host(const char *path)
 	attendant_signals(&signals);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	plan_end(&options.plan);
+	options.measure_stacks = getenv("QUIESCE_MEASURE_STACKS") != NULL;
 	int r = qs_runtime_new_with(&options, &runtime);
 	if (r < 0) {
 		fprintf(stderr, "quiesced-host: %s\n", strerror(-r));

@@ -71,6 +71,7 @@ static uint64_t hash_of(const struct teller *teller, const qs_runtime *runtime)
 	for (size_t i = 0; i < teller->count; i++) {
 		mix(&hash, teller->tasks[i].id);
 		mix(&hash, (uint64_t)teller->tasks[i].rung);
+		mix(&hash, teller->tasks[i].stack);
 		mix(&hash, (uint64_t)(uintptr_t)teller->tasks[i].waiting_on);
 	}
 	return hash;
@@ -86,6 +87,8 @@ static void add_task(struct line *line, const struct qs_task_info *task)
 		line_add(line, ",\"stop_lag_usec\":null");
 	else
 		line_add(line, ",\"stop_lag_usec\":%" PRIu64, task->stop_lag / QS_USEC);
+	if (task->stack > 0)
+		line_add(line, ",\"stack_bytes\":%" PRIu32, task->stack);
 	line_add(line, ",\"waiting_on\":");
 	line_add_text(line, task->waiting_on);
 	line_add(line, "}");

@@ -19,6 +19,9 @@ struct qs_task_info {
 	uint64_t id, started_at, asked_at;
 	uint64_t stop_lag;      /* ns since it last looked; 0 while it waits; QS_FOREVER: unknown */
 	const char *waiting_on; /* a static string; NULL: it waits for nothing that is known */
+	/* Of a fiber: how deep its stack has been so far, bytes; 0: unknown. See `measure_stacks`
+	 * of the runtime's options. */
+	uint32_t stack;
 	enum qs_kind kind;
 	enum qs_rung rung;
 	char name[32];

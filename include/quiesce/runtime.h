@@ -52,8 +52,9 @@ struct qs_runtime_options {
 	const char *report_directory; /* of last-shutdown.json; NULL: none is written */
 	uint64_t watchdog;            /* ns between pings at most; 0: as the service manager asks */
 	size_t stack_size;            /* of fibers; 0: 64 KiB */
-	unsigned thread_limit;        /* of the pool for blocking calls; 0: 64 */
-	int wake_signal; /* makes blocking calls of threads return at cancel; 0: SIGURG */
+	bool measure_stacks; /* how deep each fiber goes, see inspect.h: half a µs at each wait */
+	unsigned thread_limit; /* of the pool for blocking calls; 0: 64 */
+	int wake_signal;       /* makes blocking calls of threads return at cancel; 0: SIGURG */
 
 	/*
 	 * A simulation: time stands still while anything can run, then jumps to the next timer.

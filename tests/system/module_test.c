@@ -108,6 +108,23 @@ static json_int_t total(const json_t *report, const char *owner, const char *key
 	return json_integer_value(json_object_get(json_object_get(totals, owner), key));
 }
 
+static bool idles(const json_t *worker)
+{
+	return task_named(worker, "idle") != NULL;
+}
+
+START_TEST(the_stacks_of_its_fibers_are_measured_on_demand)
+{
+	start("[idle]", ", environment: { QUIESCE_MEASURE_STACKS: \"1\" }");
+	json_t *worker = await(idles, "its task");
+	const json_t *depth = json_object_get(task_named(worker, "idle"), "stack_bytes");
+	ck_assert_int_ge(json_integer_value(depth), 4096);
+	json_decref(worker);
+	finish(0);
+	rig_done(&rig);
+}
+END_TEST
+
 static bool two_live_and_four_ended(const json_t *worker)
 {
 	return told(worker, "live") == 2 && ended(worker, "finished") == 3 &&
@@ -124,6 +141,7 @@ START_TEST(tasks_and_verdicts_of_a_module_are_in_the_status_and_in_the_report)
 	ck_assert_ptr_nonnull(task);
 	ck_assert_str_eq(json_string_value(json_object_get(task, "kind")), "fiber");
 	ck_assert_str_eq(json_string_value(json_object_get(task, "state")), "waiting");
+	ck_assert(json_is_null(json_object_get(task, "stack_bytes")));
 	json_decref(worker);
 	finish(0);
 	json_t *report = rig_report(&rig);
@@ -360,6 +378,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		tasks_and_verdicts_of_a_module_are_in_the_status_and_in_the_report,
+		the_stacks_of_its_fibers_are_measured_on_demand,
 		its_configuration_is_handed_over_as_json,
 		a_module_without_tasks_has_finished,
 		one_that_crashes_is_restarted,

@@ -139,6 +139,59 @@ START_TEST(the_guard_keeps_to_the_earlier_deadline_as_well)
 }
 END_TEST
 
+/* --- how deep a stack goes --- */
+
+#define PAGE 4096
+
+static int dig(size_t depth)
+{
+	volatile char place[PAGE];
+
+	place[0] = (char)depth;
+	return depth > PAGE ? dig(depth - PAGE) + place[0] : place[0];
+}
+
+/* Digs, comes up again, and only then waits. */
+static int digs_and_sleeps(qs_task *self, void *arg)
+{
+	(void)dig((size_t)(uintptr_t)arg);
+	(void)qs_sleep(self, qs_in(self, QS_SEC));
+	(void)dig(2 * (size_t)(uintptr_t)arg);
+	return qs_sleep(self, qs_in(self, QS_MIN));
+}
+
+static int measures(qs_task *self, void *arg)
+{
+	bool known = *(bool *)arg;
+	struct qs_task_info shallow, deep;
+
+	ck_assert_int_eq(qs_sleep(self, qs_in(self, QS_MSEC)), 0);
+	ck_assert(find("shallow", &shallow) && find("deep", &deep));
+	ck_assert_int_eq(shallow.stack > 0, known);
+	ck_assert_int_eq(deep.stack >= 5 * PAGE, known);
+	ck_assert_uint_lt(deep.stack, 10 * PAGE);
+	ck_assert_uint_le(shallow.stack, 4 * PAGE);
+	ck_assert_int_eq(qs_sleep(self, qs_in(self, 2 * QS_SEC)), 0);
+	ck_assert(find("deep", &deep));
+	ck_assert_int_eq(deep.stack >= 10 * PAGE, known);
+	return 0;
+}
+
+START_TEST(how_deep_a_stack_goes_is_known_where_it_is_measured)
+{
+	bool known = _i > 0;
+	const struct qs_runtime_options options = { .virtual_clock = true,
+		.measure_stacks = known };
+
+	qs_runtime_free(runtime);
+	ck_assert_int_eq(qs_runtime_new_with(&options, &runtime), 0);
+	spawn("shallow", sleeps, NULL);
+	spawn("deep", digs_and_sleeps, (void *)(uintptr_t)(5 * PAGE));
+	spawn("measures", measures, &known);
+	ck_assert_int_eq(qs_run(runtime), 0);
+}
+END_TEST
+
 struct spinner {
 	_Atomic bool spins, seen;
 };
@@ -191,6 +244,7 @@ int main(void)
 	tcase_add_test(virtual, tasks_are_seen_while_they_live_and_counted_when_they_have_ended);
 	tcase_add_test(virtual, a_reason_with_an_earlier_deadline_shortens_the_plan);
 	tcase_add_loop_test(virtual, a_reason_with_a_later_deadline_or_none_does_not, 0, 2);
+	tcase_add_loop_test(virtual, how_deep_a_stack_goes_is_known_where_it_is_measured, 0, 2);
 	tcase_add_checked_fixture(real, begin, end);
 	tcase_add_test(real, the_guard_keeps_to_the_earlier_deadline_as_well);
 	tcase_add_test(real, another_thread_sees_who_holds_the_loop);

@@ -106,6 +106,32 @@ START_TEST(started_is_what_lives_and_what_ended)
 }
 END_TEST
 
+START_TEST(the_depth_of_a_fibers_stack_is_kept_with_its_ending)
+{
+	struct qs_ledger *ledger = new_ledger();
+	struct qs_owner *owner;
+	struct qs_record *fiber, *process;
+	struct qs_record_copy copy;
+
+	ck_assert_int_eq(qs_ledger_owner(ledger, "owner", &owner), 0);
+	ck_assert_int_eq(qs_ledger_open(ledger, owner, QS_KIND_FIBER, "f", 1, &fiber), 0);
+	ck_assert_int_eq(qs_ledger_open(ledger, owner, QS_KIND_PROCESS, "p", 1, &process), 0);
+	fiber->stack = 12288;
+	process->pid = 77;
+	ck_assert(qs_ledger_read(fiber, &copy));
+	ck_assert_uint_eq(copy.stack, 12288);
+	ck_assert_int_eq(copy.pid, 0);
+	ck_assert(qs_ledger_read(process, &copy));
+	ck_assert_uint_eq(copy.stack, 0);
+	ck_assert_int_eq(copy.pid, 77);
+	qs_ledger_close(ledger, fiber, QS_VERDICT_FINISHED, exit_3, 2);
+	qs_ledger_close(ledger, process, QS_VERDICT_FINISHED, exit_3, 2);
+	ck_assert_uint_eq(owner->endings[0].stack, 12288);
+	ck_assert_uint_eq(owner->endings[1].stack, 0);
+	qs_ledger_free(ledger);
+}
+END_TEST
+
 START_TEST(an_id_is_never_used_again_but_a_slot_is)
 {
 	struct qs_ledger *ledger = new_ledger();
@@ -124,6 +150,7 @@ START_TEST(an_id_is_never_used_again_but_a_slot_is)
 	ck_assert_int_eq(qs_ledger_open(ledger, NULL, QS_KIND_STEP, NULL, 5, &again), 0);
 	ck_assert_ptr_eq(again, record);
 	ck_assert(qs_ledger_read(again, &copy));
+	ck_assert_int_eq(again->pid, 0);
 	ck_assert_uint_gt(copy.id, id);
 	ck_assert_int_eq(copy.kind, QS_KIND_STEP);
 	ck_assert_int_eq(copy.rung, QS_RUNG_NONE);
@@ -419,6 +446,7 @@ int main(void)
 
 	tcase_add_test(books, an_owner_is_made_once_for_each_name);
 	tcase_add_test(books, started_is_what_lives_and_what_ended);
+	tcase_add_test(books, the_depth_of_a_fibers_stack_is_kept_with_its_ending);
 	tcase_add_test(books, an_id_is_never_used_again_but_a_slot_is);
 	tcase_add_test(books, a_long_name_is_cut_at_a_characters_edge);
 	tcase_add_test(books, the_latest_endings_are_kept_in_a_ring);

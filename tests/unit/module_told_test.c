@@ -51,6 +51,20 @@ START_TEST(tasks_are_taken_with_all_that_is_said)
 }
 END_TEST
 
+START_TEST(the_depth_of_a_stack_is_taken_where_it_is_told)
+{
+	ck_assert_int_eq(
+	        take("{\"type\":\"tasks\",\"live\":2," VERDICTS ",\"tasks\":[" TASK("7",
+	                "15,\"stack_bytes\":8192", "null") "," TASK("8", "null", "null") "]}\n"),
+	        1);
+	ck_assert_uint_eq(told.tasks[0].stack, 8192);
+	ck_assert_uint_eq(told.tasks[1].stack, 0);
+	ck_assert_int_eq(take("{\"type\":\"tasks\",\"live\":1," VERDICTS ",\"tasks\":[" TASK(
+	                         "7", "15,\"stack_bytes\":\"deep\"", "null") "]}\n"),
+	        -EBADMSG);
+}
+END_TEST
+
 START_TEST(without_a_known_lag_there_is_none)
 {
 	ck_assert_uint_eq(module_told_lag(&told), QS_FOREVER);
@@ -141,6 +155,7 @@ int main(void)
 	TCase *tcase = tcase_create("lines");
 
 	tcase_add_checked_fixture(tcase, begin, NULL);
+	tcase_add_test(tcase, the_depth_of_a_stack_is_taken_where_it_is_told);
 	tcase_add_test(tcase, tasks_are_taken_with_all_that_is_said);
 	tcase_add_test(tcase, without_a_known_lag_there_is_none);
 	tcase_add_loop_test(tcase, what_is_none_changes_nothing, 0, ARRAY_SIZE(bad));
