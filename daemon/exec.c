@@ -39,8 +39,7 @@ static bool overridden(const char *variable, char *const *by)
 	return false;
 }
 
-/* The array is malloc'ed, the strings are borrowed. */
-static char **make_environment(char *const *own)
+char **exec_environment(char *const *own)
 {
 	size_t count = 0, used = 0;
 
@@ -63,7 +62,7 @@ static void on_line(const char *line, size_t length, void *arg)
 {
 	struct exec_run *run = arg;
 
-	worker_note_line(run->run.worker, line, length);
+	worker_note_line(run->run.worker, qs_task_id(run->run.task), line, length);
 }
 
 static void on_output(struct qs_process *process _unused_, const char *data, size_t size, void *arg)
@@ -138,37 +137,41 @@ static void on_ended(struct qs_task *task _unused_, enum qs_verdict verdict, voi
 	worker_note_ended(worker, verdict);
 }
 
-static int start_process(struct worker *worker, struct exec_run *run, const struct exec_plan *plan,
-        char **environment)
+struct qs_process_options exec_options(const struct worker_config *config)
 {
-	const struct worker_config *config = worker->config;
-	const char *what = NULL;
-
-	run->terms = (struct qs_task_terms){
-		.ladder = { config->stop_deadline, worker->fleet->config->shutdown.cancel_grace },
-		.pushed = on_pushed,
-		.ended = on_ended,
-	};
-	struct qs_process_options options = {
-		.task = { .name = config->name,
-		        .owner = worker->owner,
-		        .terms = &run->terms,
-		        .arg = run },
-		.argv = plan->argv,
-		.environment = environment,
+	return (struct qs_process_options){
 		.working_directory = config->working_directory,
 		.umask = config->umask,
 		.stop_signal = config->stop_signal,
 		.cancel_signal = config->cancel_signal,
 		.stop_success = config->stop_success,
 		.stop_success_count = config->stop_success_count,
-		.watchdog = config->heartbeat,
-		.extra_fd = plan->extra_fd,
 		.limits = config->limits,
-		.events = { .output = on_output, .notify = on_notify, .warning = on_warning },
-		.arg = run,
 	};
+}
 
+static int start_process(struct worker *worker, struct exec_run *run, const struct exec_plan *plan,
+        char **environment)
+{
+	const struct worker_config *config = worker->config;
+	const char *what = NULL;
+
+	struct qs_process_options options = exec_options(config);
+
+	run->terms = (struct qs_task_terms){
+		.ladder = worker_ladder(worker), .pushed = on_pushed, .ended = on_ended
+	};
+	options.task = (struct qs_task_setup){
+		.name = config->name, .owner = worker->owner, .terms = &run->terms, .arg = run
+	};
+	options.argv = plan->argv;
+	options.environment = environment;
+	options.watchdog = config->heartbeat;
+	options.extra_fd = plan->extra_fd;
+	options.events = (struct qs_process_events){
+		.output = on_output, .notify = on_notify, .warning = on_warning
+	};
+	options.arg = run;
 	int r = qs_process_start(
 	        worker->fleet->reaper, &worker->group, &options, &run->process, &what);
 	if (r < 0)
@@ -179,7 +182,7 @@ static int start_process(struct worker *worker, struct exec_run *run, const stru
 
 int exec_launch(struct worker *worker, const struct exec_plan *plan, struct exec_run **ret_run)
 {
-	_cleanup_(freep) char **environment = make_environment(plan->environment);
+	_cleanup_(freep) char **environment = exec_environment(plan->environment);
 	struct exec_run *run = calloc(1, sizeof(*run));
 	int r = -ENOMEM;
 

@@ -22,6 +22,13 @@ struct exec_plan {
 	int extra_fd;             /* as in struct qs_process_options */
 };
 
+/* The daemon's own environment less what is private to it, and `own`. The array is malloc'ed, the
+ * strings are borrowed. NULL: no memory. */
+char **exec_environment(char *const *own);
+
+/* What the configuration says of any process of a worker; the rest is for who starts it. */
+struct qs_process_options exec_options(const struct worker_config *config);
+
 /* Starts what the plan says; -errno with worker->detail filled in. */
 QS_MUST_CHECK int exec_launch(
         struct worker *worker, const struct exec_plan *plan, struct exec_run **ret_run);

@@ -217,13 +217,19 @@ void worker_note_status(struct worker *worker, const char *text)
 		        json_pack("{s:s, s:s}", "worker", worker->config->name, "status", text));
 }
 
-void worker_note_line(struct worker *worker, const char *line, size_t length)
+struct qs_ladder worker_ladder(const struct worker *worker)
 {
-	struct log_fields fields = { .event = LOG_WORKER_OUTPUT, .worker = worker->config->name };
-	struct qs_task *task = task_of(worker);
+	return (struct qs_ladder){ worker->config->stop_deadline,
+		worker->fleet->config->shutdown.cancel_grace };
+}
+
+void worker_note_line(struct worker *worker, uint64_t task, const char *line, size_t length)
+{
+	struct log_fields fields = {
+		.event = LOG_WORKER_OUTPUT, .worker = worker->config->name, .task = task
+	};
 	char **slot = &worker->lines[worker->line_count % WORKER_LINES_KEPT];
 
-	fields.task = task ? qs_task_id(task) : 0;
 	log_event(LOG_LEVEL_INFO, &fields, "%.*s", (int)length, line);
 	free(*slot);
 	*slot = strndup(line, length);

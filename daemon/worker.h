@@ -127,14 +127,18 @@ bool worker_is_satisfied(const struct worker *worker);
 
 /* --- for what a worker runs (struct work) --- */
 
+/* The patience with its tasks. */
+struct qs_ladder worker_ladder(const struct worker *worker);
+
 /* It said READY=1 / was heard of / asks for more time (ns) / says how it is. */
 void worker_note_ready(struct worker *worker);
 void worker_note_beat(struct worker *worker);
 void worker_note_extend(struct worker *worker, uint64_t span);
 void worker_note_status(struct worker *worker, const char *text);
 
-/* A line of its output, folded. Kept, logged, and told to whoever watches. */
-void worker_note_line(struct worker *worker, const char *line, size_t length);
+/* A line of output of a task of its (0: of none), folded. Kept, logged, and told to whoever
+ * watches. */
+void worker_note_line(struct worker *worker, uint64_t task, const char *line, size_t length);
 
 /* The run has been pushed to a rung / has ended. */
 void worker_note_pushed(struct worker *worker, enum qs_rung rung, enum qs_cause cause);
