@@ -105,7 +105,7 @@ void qs_fiber_run(void *argument)
 	fiber->result = fiber->fn(&fiber->task, fiber->arg);
 	if (!list_empty(&fiber->groups))
 		qs_fiber_leave_groups(fiber);
-	if (fiber->deferred_count > 0)
+	if (fiber->deferred_count > 0 || fiber->has_owned)
 		qs_fiber_run_deferred(fiber);
 	fiber->over = true;
 	qs_fiber_context_switch(NULL, &fiber->fibers->loop);

@@ -55,6 +55,15 @@ void qs_fiber_wake(struct qs_fiber *fiber, int result);
  */
 QS_MUST_CHECK int qs_fiber_check(struct qs_fiber *self, enum qs_wait_nature nature);
 
+/* Something that goes with the fiber, unless it goes before. Embedded in what it is. */
+struct qs_belonging {
+	struct list node;
+	void (*release)(struct qs_belonging *belonging);
+};
+
+/* It is released with the fiber, after its clean-ups; in any order. list_remove takes it back. */
+void qs_fiber_own(struct qs_fiber *fiber, struct qs_belonging *belonging);
+
 /* Who starts fibers of a sort and watches over them; it outlives them. All of it may be NULL. */
 struct qs_fiber_keeper {
 	/* What it waits for, in more words than the name of its wait. */

@@ -50,6 +50,25 @@ static struct qs_deferred take_latest(struct qs_fiber *fiber)
 	return item;
 }
 
+void qs_fiber_own(struct qs_fiber *fiber, struct qs_belonging *belonging)
+{
+	if (!fiber->has_owned)
+		list_init(&fiber->belongings);
+	fiber->has_owned = true;
+	list_append(&fiber->belongings, &belonging->node);
+}
+
+void qs_fiber_release_belongings(struct qs_fiber *fiber)
+{
+	while (fiber->has_owned && !list_empty(&fiber->belongings)) {
+		struct list *first = fiber->belongings.next;
+
+		list_remove(first);
+		list_entry(first, struct qs_belonging, node)
+		        ->release(list_entry(first, struct qs_belonging, node));
+	}
+}
+
 void qs_fiber_run_deferred(struct qs_fiber *fiber)
 {
 	while (fiber->deferred_count > 0) {
@@ -57,6 +76,7 @@ void qs_fiber_run_deferred(struct qs_fiber *fiber)
 
 		item.fn(item.arg);
 	}
+	qs_fiber_release_belongings(fiber);
 }
 
 /* --- the groups it owns --- */

@@ -46,10 +46,12 @@ struct qs_fiber {
 	unsigned deferred_count;
 	uint8_t pool;
 	bool is_checked; /* its stack has no guard page, or is to be measured */
+	bool has_owned;  /* there may be something in `belongings` */
 	qs_task_fn fn;
 	void *arg;
 	struct qs_fiber_context context;
 
+	struct list belongings;                          /* if has_owned */
 	struct qs_group_join last;                       /* killed, it waits for its groups */
 	struct qs_deferred deferred[QS_DEFERRED_INLINE]; /* then in `more`, the latest first */
 	struct qs_deferred_more *more;
@@ -109,6 +111,7 @@ void qs_fiber_set_alarm(struct qs_fiber *fiber, uint64_t at);
 QS_MUST_CHECK int qs_fibers_open_alarms(struct qs_fibers *fibers);
 void qs_fibers_close_alarms(struct qs_fibers *fibers);
 void qs_fiber_run_deferred(struct qs_fiber *fiber);
+void qs_fiber_release_belongings(struct qs_fiber *fiber);
 void qs_fiber_leave_groups(struct qs_fiber *fiber);
 bool qs_fiber_kill_groups(struct qs_fiber *fiber); /* true: none is left */
 void qs_fiber_abandon_groups(struct qs_fiber *fiber);

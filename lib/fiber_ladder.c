@@ -165,6 +165,7 @@ static void fiber_abandoned(struct qs_task *task)
 	qs_fiber_interrupt(fiber, -ECANCELED);
 	heap_remove(&fiber->fibers->alarms, &fiber->alarm);
 	qs_fiber_abandon_groups(fiber);
+	qs_fiber_release_belongings(fiber);
 	list_append(&fiber->fibers->abandoned, &task->in_group);
 }
 

@@ -164,7 +164,7 @@ static int take_fiber(struct qs_fibers *fibers, size_t stack_size, struct qs_fib
 	fiber->alarm = (struct heap_node){ 0 };
 	fiber->shield = 0;
 	fiber->result = 0;
-	fiber->woken = fiber->killed = fiber->over = false;
+	fiber->woken = fiber->killed = fiber->over = fiber->has_owned = false;
 	fiber->pool = pool;
 	fiber->is_checked = stack->canary != NULL || fibers->options.measure;
 	fiber->deadline = QS_FOREVER;

@@ -69,8 +69,9 @@ struct qs_http_limits {
 	uint64_t first_byte_timeout; /* from the request's last byte to the answer's first: none */
 	uint64_t idle_timeout;       /* between two bytes of the answer: 60 s */
 	uint64_t timeout;            /* all in all: 5 min */
-	size_t response_max;         /* bytes of body, decompressed: 16 MiB; SIZE_MAX: no limit */
-	unsigned redirects;          /* so many are followed; 0: none. Never from https to http */
+	/* Bytes of body, decompressed; SIZE_MAX: no limit. 16 MiB; for a stream there is none. */
+	size_t response_max;
+	unsigned redirects; /* so many are followed; 0: none. Never from https to http */
 };
 
 /* Whatever is pointed at is copied, but for the body. */

@@ -22,7 +22,8 @@ struct qs_http_handlers {
 	 * the request with it. NULL is fine. */
 	int (*head)(qs_http_call *call, const struct qs_http_response *response, void *arg);
 	/* Takes bytes of the body: 0, QS_HTTP_PAUSE or a negative errno. NULL: the body is gathered
-	 * for `done`. */
+	 * for `done`. With it the request is made over HTTP/1.1 and never compressed, because
+	 * of anything else libcurl keeps megabytes during a pause. */
 	int (*data)(qs_http_call *call, const void *data, size_t size, void *arg);
 	/* It is over, with 0 or an error of qs_http_perform; the call is not valid afterwards. The
 	 * response is the callee's to release. Never called within qs_http_start. */
@@ -40,7 +41,8 @@ QS_EXPORT void qs_http_resume(qs_http_call *call);
 
 /*
  * Forgets it: no callback comes any more, the body is the caller's again, and its connection is
- * closed. Also from its own callbacks, but `done`. `ret_response`: how far it came; may be NULL.
+ * closed. Also from its own callbacks, but `done`: they return a negative errno then.
+ * `ret_response`: how far it came, without headers and body; may be NULL.
  */
 QS_EXPORT void qs_http_drop(qs_http_call *call, struct qs_http_response *ret_response);
 
