@@ -282,8 +282,10 @@ void worker_note_pushed(struct worker *worker, enum qs_rung rung, enum qs_cause 
 		fields.task = qs_task_id(task);
 	/* Who it is has been told with the cancel; at the kill every moment counts, for all of
 	 * them. */
-	if (task && rung == QS_RUNG_CANCEL)
+	if (task && rung == QS_RUNG_CANCEL) {
 		task->kind->describe(task, waits_for, sizeof(waits_for));
+		qs_ledger_note(worker->fleet->context->ledger, fields.task, waits_for);
+	}
 	log_event(LOG_LEVEL_WARNING, &fields, "%s%s%s", push_text(rung), *waits_for ? ": " : "",
 	        waits_for);
 	if (!list_empty(&worker->fleet->events->observers))

@@ -27,6 +27,12 @@
 #define STORE(field, value) atomic_store_explicit(field, value, memory_order_release)
 #define LOAD(field)         atomic_load_explicit(field, memory_order_acquire)
 
+struct note {
+	const struct note *next;
+	uint64_t id;
+	char text[];
+};
+
 struct qs_ledger {
 	_Atomic(struct qs_record *) chunks[CHUNK_COUNT];
 	_Atomic uint64_t used; /* records below this index have been in use */
@@ -36,6 +42,8 @@ struct qs_ledger {
 	_Atomic bool retains, closed;
 	_Atomic(struct qs_owner *) first_owner;
 	struct qs_owner *last_owner;
+	_Atomic(const struct note *) notes;
+	unsigned note_count;
 };
 
 static unsigned chunk_of(uint64_t index)
@@ -73,6 +81,10 @@ void qs_ledger_free(struct qs_ledger *ledger)
 		next = owner->next;
 		qs_free(owner->endings);
 		qs_free(owner);
+	}
+	for (const struct note *note = ledger->notes, *next; note; note = next) {
+		next = note->next;
+		qs_free((void *)note);
 	}
 	for (unsigned i = 0; i < CHUNK_COUNT; i++)
 		qs_free(ledger->chunks[i]);
@@ -312,6 +324,30 @@ void qs_ledger_close(struct qs_ledger *ledger, struct qs_record *record, enum qs
 	STORE(&record->id, 0);
 	STORE(&record->outcome, (uintptr_t)ledger->free);
 	ledger->free = record;
+}
+
+void qs_ledger_note(struct qs_ledger *ledger, uint64_t id, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	struct note *note;
+
+	if (!LOAD(&ledger->retains) || ledger->note_count >= QS_NOTES_KEPT)
+		return;
+	note = qs_malloc(sizeof(*note) + size);
+	if (!note)
+		return;
+	*note = (struct note){ .next = ledger->notes, .id = id };
+	memcpy(note->text, text, size);
+	ledger->note_count++;
+	STORE(&ledger->notes, note);
+}
+
+const char *qs_ledger_note_of(const struct qs_ledger *ledger, uint64_t id)
+{
+	for (const struct note *note = LOAD(&ledger->notes); note; note = note->next)
+		if (note->id == id)
+			return note->text;
+	return NULL;
 }
 
 void qs_ledger_retain(struct qs_ledger *ledger)

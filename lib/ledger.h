@@ -20,6 +20,7 @@
 #define QS_NAME_MAX      64 /* of an owner, with the NUL */
 #define QS_TASK_NAME_MAX 32 /* of a task, with the NUL; longer ones are cut */
 #define QS_ENDINGS_KEPT  32
+#define QS_NOTES_KEPT    256
 
 struct qs_ledger;
 
@@ -94,6 +95,14 @@ uint64_t qs_ledger_peek_id(const struct qs_ledger *ledger);
  */
 void qs_ledger_close(struct qs_ledger *ledger, struct qs_record *record, enum qs_verdict verdict,
         struct qs_outcome outcome, uint64_t now);
+
+/*
+ * What a straggler was found busy with, for the report: a copy that lasts as long as the ledger.
+ * Only while what ends keeps its record, and at most QS_NOTES_KEPT; otherwise it is forgotten.
+ */
+void qs_ledger_note(struct qs_ledger *ledger, uint64_t id, const char *text);
+/* NULL: there is none. Any thread. */
+const char *qs_ledger_note_of(const struct qs_ledger *ledger, uint64_t id);
 
 /* From now on what ends keeps its record. Any thread. */
 void qs_ledger_retain(struct qs_ledger *ledger);

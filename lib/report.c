@@ -162,11 +162,16 @@ static void write_stop_lag(struct json_writer *writer, const struct qs_record_co
 		        writer, "stop_lag_ms", (int64_t)qs_time_sub(until, task->polled_at));
 }
 
-static void write_waiting(struct json_writer *writer, const struct qs_record_copy *task, bool ended)
+static void write_waiting(struct json_writer *writer, const struct qs_report *report,
+        const struct qs_record_copy *task, bool ended)
 {
+	const char *note =
+	        task->rung >= QS_RUNG_CANCEL ? qs_ledger_note_of(report->ledger, task->id) : NULL;
 	char text[32];
 
-	if (!ended && !task->waiting_on && task->kind == QS_KIND_PROCESS && task->pid > 0) {
+	if (note) {
+		qs_json_string(writer, "waiting_on", note);
+	} else if (!ended && !task->waiting_on && task->kind == QS_KIND_PROCESS && task->pid > 0) {
 		(void)snprintf(text, sizeof(text), "pid %" PRId32, task->pid);
 		qs_json_string(writer, "waiting_on", text);
 	} else {
@@ -174,8 +179,8 @@ static void write_waiting(struct json_writer *writer, const struct qs_record_cop
 	}
 }
 
-static void write_task(
-        struct json_writer *writer, const struct qs_record_copy *task, const struct window *window)
+static void write_task(struct json_writer *writer, const struct qs_report *report,
+        const struct qs_record_copy *task, const struct window *window)
 {
 	bool ended = task->verdict != QS_VERDICT_ABANDONED;
 	char detail[DETAIL_SIZE];
@@ -197,7 +202,7 @@ static void write_task(
 	else
 		qs_json_null(writer, "ended_ms");
 	write_stop_lag(writer, task, window, ended);
-	write_waiting(writer, task, ended);
+	write_waiting(writer, report, task, ended);
 	qs_json_string(writer, "detail",
 	        task->outcome.type == QS_OUTCOME_NONE
 	                ? NULL
@@ -219,7 +224,7 @@ static void write_tasks(
 		        next_task(report, window->begin, &cursor, &task)) {
 			if ((int)task.verdict != verdict)
 				continue;
-			write_task(writer, &task, window);
+			write_task(writer, report, &task, window);
 			listed++;
 		}
 	}

@@ -222,6 +222,25 @@ START_TEST(a_task_is_told_in_times_relative_to_the_request)
 }
 END_TEST
 
+START_TEST(a_straggler_that_ended_says_what_it_was_found_busy_with)
+{
+	struct qs_record *task = open_task("w", QS_KIND_FIBER, T0);
+	char busy[] = "api.example: waiting, 4 s, 0 bytes";
+
+	qs_ledger_note(ledger, task->id, "too early for a report");
+	ck_assert_ptr_null(qs_ledger_note_of(ledger, task->id));
+	request();
+	ask(task, QS_RUNG_CANCEL, T0);
+	qs_ledger_note(ledger, task->id, busy);
+	busy[0] = '\0';
+	end(task, QS_VERDICT_CANCELLED, T0 + QS_MSEC);
+	leave(T0 + QS_MSEC);
+	json_t *json = write_and_read(), *told = json_array_get(at(json, "tasks"), 0);
+	ck_assert_str_eq(text_at(told, "waiting_on"), "api.example: waiting, 4 s, 0 bytes");
+	json_decref(json);
+}
+END_TEST
+
 START_TEST(what_is_unknown_is_null)
 {
 	struct qs_record *task = open_task(NULL, QS_KIND_PROCESS, T0);
@@ -510,6 +529,7 @@ int main(void)
 	tcase_add_checked_fixture(summary, set_up, tear_down);
 	tcase_add_test(contents, it_has_the_designed_fields_and_no_others);
 	tcase_add_test(contents, a_task_is_told_in_times_relative_to_the_request);
+	tcase_add_test(contents, a_straggler_that_ended_says_what_it_was_found_busy_with);
 	tcase_add_test(contents, what_is_unknown_is_null);
 	tcase_add_test(contents, who_still_lives_is_abandoned_and_says_what_it_waits_for);
 	tcase_add_test(
