@@ -68,7 +68,7 @@ static const struct schema_key schema[] = {
 	        .type = VALUE_FLAG,
 	        IN_CONFIG(log_bodies),
 	        .fallback = "false",
-	        .help = "Whether what calls are given and answered is logged at debug, folded as "
+	        .help = "Whether what calls are given and answered is logged, folded as "
 	                "all "
 	                "that is long." },
 	{ .path = "report.sync",

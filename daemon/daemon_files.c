@@ -90,6 +90,7 @@ int daemon_start_log(const struct daemon *daemon, const char *warnings)
 		.level = daemon->config->log_level,
 		.max_line = daemon->config->log_max_line };
 
+	log_set_bodies(daemon->config->log_bodies);
 	int r = log_init(&options);
 	if (r < 0)
 		log_error("cannot set up the log: %s", strerror(-r));

@@ -33,6 +33,7 @@ static void take_settings(struct daemon *daemon)
 	daemon->report.sync = config->report_sync;
 	log_set_level(config->log_level);
 	log_set_max_line(config->log_max_line);
+	log_set_bodies(config->log_bodies);
 	qs_coordinator_set_plan(&daemon->coordinator, &config->shutdown);
 	qs_guard_set_plan(daemon->guard, &config->shutdown);
 }

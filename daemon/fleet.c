@@ -191,6 +191,8 @@ int fleet_init(struct fleet *fleet, struct qs_context *context, struct qs_group 
 	}
 	r = qs_rate_init(&fleet->budget, config->restarts.count, config->restarts.within);
 	if (r == 0)
+		r = call_log_init(&fleet->call_log, context->loop);
+	if (r == 0)
 		r = add_workers(fleet);
 	if (r < 0)
 		fleet_done(fleet);
@@ -204,6 +206,7 @@ void fleet_done(struct fleet *fleet)
 	qs_job_cancel(&fleet->settle);
 	list_for_each (node, &fleet->workers)
 		worker_free(list_entry(node, struct worker, node));
+	call_log_done(&fleet->call_log);
 	qs_timer_done(&fleet->more);
 	qs_rate_done(&fleet->budget);
 	for (size_t i = 0; i < fleet->old_count; i++)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "daemon/call_log.h"
 #include "daemon/config.h"
 #include "daemon/events.h"
 #include "daemon/worker.h"
@@ -29,10 +30,11 @@ struct fleet {
 	struct list workers;   /* in the order of the configuration */
 	struct qs_rate budget; /* restarts over all workers */
 	struct qs_random random;
-	bool begun; /* fleet_start was called */
-	bool held;  /* draining or stopping: nothing is started */
-	bool ending; /* for good: what ends now is not followed by anything */
-	bool ready;  /* every essential worker is ready */
+	bool begun;               /* fleet_start was called */
+	bool held;                /* draining or stopping: nothing is started */
+	bool ending;              /* for good: what ends now is not followed by anything */
+	bool ready;               /* every essential worker is ready */
+	struct call_log call_log; /* what the log says of calls and polls */
 	struct fleet_hooks hooks;
 	struct qs_job settle; /* after any change: dependencies, readiness */
 	struct qs_timer more; /* goes on with the starts in the next turn */

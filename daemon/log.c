@@ -27,7 +27,7 @@
 #define BATCH_SIZE    (32 * 1024)
 #define WRITER_STACK  (128 * 1024)
 #define STRAIGHT_SIZE 1024
-#define NAME_MAX_SIZE 64
+#define NAME_MAX_SIZE 256
 #define GATHER_TIME   (3 * QS_MSEC)
 #define GATHER_MOST   (RING_SIZE / 4)
 
@@ -48,6 +48,7 @@ static struct {
 	struct log_sink sink;
 	_Atomic int level;
 	_Atomic size_t max_line;
+	_Atomic bool bodies;
 } logger = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.level = LOG_LEVEL_INFO,
@@ -64,6 +65,16 @@ void log_set_max_line(size_t bytes)
 {
 	atomic_store_explicit(
 	        &logger.max_line, MIN(bytes, (size_t)LOG_SINK_LINE), memory_order_relaxed);
+}
+
+void log_set_bodies(bool shown)
+{
+	atomic_store_explicit(&logger.bodies, shown, memory_order_relaxed);
+}
+
+bool log_bodies(void)
+{
+	return atomic_load_explicit(&logger.bodies, memory_order_relaxed);
 }
 
 void log_emergency(const struct log_fields *fields, const char *text)
@@ -166,6 +177,8 @@ static _printf_(3, 0) void fill(
 	record->line.worker = copy_name(&cursor, line->worker);
 	record->line.phase = copy_name(&cursor, line->phase);
 	record->line.verdict = copy_name(&cursor, line->verdict);
+	record->line.call.host = copy_name(&cursor, line->call.host);
+	record->line.call.source = copy_name(&cursor, line->call.source);
 	record->line.text = cursor;
 	/* One byte more than wanted shows whether a cut goes through a character. */
 	vsnprintf(cursor, line->text_size + 2, format, ap);
@@ -187,7 +200,8 @@ static _printf_(2, 0) bool enqueue(const struct log_line *line, const char *form
 {
 	size_t size = sizeof(struct record) + strnlen(line->worker, NAME_MAX_SIZE) +
 	              strnlen(line->phase, NAME_MAX_SIZE) + strnlen(line->verdict, NAME_MAX_SIZE) +
-	              line->text_size + 5;
+	              strnlen(line->call.host, NAME_MAX_SIZE) +
+	              strnlen(line->call.source, NAME_MAX_SIZE) + line->text_size + 7;
 	int error = errno; /* for %m */
 	pthread_mutex_lock(&logger.lock);
 	bool running = logger.running;

@@ -27,11 +27,22 @@
 	X(LOG_STALL, "dcded927d9334dcfb66f0ee28dbae1ea")         /* the loop is stuck */     \
 	X(LOG_RELOAD, "2970f303de18490e930afd4e3f5f6113")                                    \
 	X(LOG_DROPPED, "cb4078258f8c47829e66d7bd59958cb0") /* lines were lost */             \
-	X(LOG_CONTROL, "1040f28ad628497386128ba8fcd84842") /* who changed what */
+	X(LOG_CONTROL, "1040f28ad628497386128ba8fcd84842") /* who changed what */            \
+	X(LOG_CALL, "c5455a2ea05b466e9fa0f9ca09ff2056")    /* a call, or a poll, is over */  \
+	X(LOG_STORM, "976a2a7f17fa4f2891b1e66531f9d515")   /* many that failed alike */
 
 #define LOG_EVENT_VALUE(value, id) value,
 enum log_event { LOG_EVENT_MAP(LOG_EVENT_VALUE) LOG_EVENT_COUNT };
 #undef LOG_EVENT_VALUE
+
+/* What is told of a call besides its line: QUIESCED_HOST, _STATUS, _ATTEMPTS, _MS, _BYTES, _SOURCE.
+ */
+struct log_call {
+	const char *host, *source;
+	int status;
+	unsigned attempts;
+	uint64_t duration, bytes;
+};
 
 /* All may be left zero. */
 struct log_fields {
@@ -40,6 +51,7 @@ struct log_fields {
 	uint64_t task;       /* QUIESCED_TASK */
 	const char *phase;   /* QUIESCED_PHASE */
 	const char *verdict; /* QUIESCED_VERDICT */
+	const struct log_call *call;
 };
 
 struct log_options {
@@ -57,6 +69,8 @@ struct log_options {
 QS_MUST_CHECK int log_init(const struct log_options *options);
 void log_set_level(enum log_level level);
 void log_set_max_line(size_t bytes);
+void log_set_bodies(bool shown); /* of calls */
+bool log_bodies(void);
 
 /*
  * Waits at most until `deadline` (absolute) for what is in the ring, then ends the writer. One that

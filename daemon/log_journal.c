@@ -42,6 +42,29 @@ static void put_field(struct log_buffer *buffer, const char *key, const char *va
 	log_put_string(buffer, "\n");
 }
 
+static void put_number(struct log_buffer *buffer, const char *key, uint64_t value)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%ju", (uintmax_t)value);
+	put_field(buffer, key, text);
+}
+
+/* A host, a status and attempts only where there were some. */
+static void put_call(struct log_buffer *buffer, const struct log_line *line)
+{
+	const struct log_call *call = &line->call;
+	put_field(buffer, "QUIESCED_HOST", call->host);
+	if (call->status > 0)
+		put_number(buffer, "QUIESCED_STATUS", (unsigned)call->status);
+	if (call->attempts > 0)
+		put_number(buffer, "QUIESCED_ATTEMPTS", call->attempts);
+	put_field(buffer, "QUIESCED_SOURCE", call->source);
+	if (line->event != LOG_CALL)
+		return;
+	put_number(buffer, "QUIESCED_MS", call->duration / QS_MSEC);
+	put_number(buffer, "QUIESCED_BYTES", call->bytes);
+}
+
 /* The message comes last, where only it suffers when the buffer is too small. */
 static void render(struct log_buffer *buffer, const struct log_line *line)
 {
@@ -55,6 +78,7 @@ static void render(struct log_buffer *buffer, const struct log_line *line)
 	put_field(buffer, "QUIESCED_TASK", task);
 	put_field(buffer, "QUIESCED_PHASE", line->phase);
 	put_field(buffer, "QUIESCED_VERDICT", line->verdict);
+	put_call(buffer, line);
 	log_put_string(buffer, "MESSAGE=");
 	buffer->size--;
 	log_put_message(buffer, line);

@@ -10,6 +10,7 @@ struct log_line {
 	enum log_level level;
 	enum log_event event;
 	const char *worker, *phase, *verdict; /* "" for none */
+	struct log_call call;                 /* texts likewise; of LOG_CALL and LOG_STORM */
 	const char *text;
 	size_t text_size;
 	size_t cut_from; /* its whole length, if it was cut; else 0 */

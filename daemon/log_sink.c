@@ -157,6 +157,9 @@ static const char *or_empty(const char *text)
 
 struct log_line log_describe(enum log_level level, const struct log_fields *fields)
 {
+	struct log_call call = fields->call ? *fields->call : (struct log_call){ 0 };
+	call.host = or_empty(call.host);
+	call.source = or_empty(call.source);
 	return (struct log_line){
 		.wall_usec = qs_clock_wall_usec(),
 		.task = fields->task,
@@ -165,5 +168,6 @@ struct log_line log_describe(enum log_level level, const struct log_fields *fiel
 		.worker = or_empty(fields->worker),
 		.phase = or_empty(fields->phase),
 		.verdict = or_empty(fields->verdict),
+		.call = call,
 	};
 }
