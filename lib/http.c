@@ -131,6 +131,7 @@ void qs_http_wake(struct qs_http *http)
 
 int qs_http_init(struct qs_http *http, const struct qs_http_options *options)
 {
+	http->socket = -1;
 	http->calls_max = options->calls ? options->calls : CALLS_MAX;
 	http->resolving_max = options->resolving ? options->resolving : RESOLVING_MAX;
 	list_init(&http->queue);

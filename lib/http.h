@@ -38,6 +38,7 @@ struct qs_http_driver {
 struct qs_http {
 	const struct qs_http_driver *driver;
 	struct qs_loop *loop;
+	int socket; /* of the latest connection, maybe closed; -1: there was none */
 	unsigned calls_max, resolving_max;
 	unsigned active_count, resolving_count;
 	struct list queue;    /* calls the driver does not have yet */

@@ -103,7 +103,6 @@ int qs_http_sockets_init(struct qs_http_sockets *sockets, struct qs_loop *loop,
 {
 	sockets->loop = loop;
 	sockets->ready = ready;
-	sockets->latest = -1;
 	return qs_timer_init(loop, &sockets->retry, retry);
 }
 
@@ -126,7 +125,6 @@ int qs_http_sockets_opened(struct qs_http_sockets *sockets, int fd)
 		return -ENOMEM;
 	socket->is_connection = true;
 	socket->wanted = 0;
-	sockets->latest = fd;
 	sockets->open++;
 	return 0;
 }

@@ -21,7 +21,6 @@ struct qs_http_sockets {
 	struct qs_http_socket **table;
 	size_t room;
 	unsigned open; /* connections */
-	int latest;    /* of them, maybe closed; -1: there was none */
 	struct qs_timer retry;
 };
 

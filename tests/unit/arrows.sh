@@ -79,7 +79,7 @@ only() {
 }
 only 'lib/loop[.]c' '(event2/|event[.]h)' lib include
 only 'daemon/control_http[.]h' '(event2/|event[.]h|evhttp[.]h)' daemon
-only 'lib/http_(curl|unix)[.]c' 'curl/' lib include daemon
+only 'lib/http_curl_internal[.]h' 'curl/' lib include daemon
 only 'lib/notify[.]c' 'systemd/' lib include daemon
 
 # Only clock.c asks the kernel for the time.

@@ -1,0 +1,343 @@
+/* What libcurl tells of a transfer, and why it has failed. */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/http_curl_internal.h"
+
+/* --- the connection --- */
+
+static int open_socket(struct qs_http_transfer *transfer, const struct curl_sockaddr *address)
+{
+	int fd = qs_refused(EMFILE)
+	                 ? -1
+	                 : socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	                           address->protocol);
+
+	if (fd < 0)
+		return errno == ENFILE ? -EMFILE : -errno;
+	if (qs_http_sockets_opened(&transfer->owner->sockets, fd) < 0) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	return fd;
+}
+
+/* The name is resolved, and an address is tried; there may be several. */
+static curl_socket_t on_open(
+        void *arg, curlsocktype purpose _unused_, struct curl_sockaddr *address)
+{
+	struct qs_http_transfer *transfer = arg;
+	int fd;
+
+	if (!transfer->call)
+		return CURL_SOCKET_BAD;
+	fd = open_socket(transfer, address);
+	/* A kernel without IPv6 is none of our failures. */
+	if (fd < 0 && fd != -EAFNOSUPPORT)
+		transfer->failure = fd;
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	transfer->failure = 0;
+	transfer->owner->http.socket = fd;
+	qs_http_transfer_connected(transfer, true);
+	qs_http_call_reached(transfer->call, QS_HTTP_CONNECTING);
+	return fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+	struct qs_http_curl *curl = arg;
+
+	qs_http_sockets_closed(&curl->sockets, fd);
+	return close(fd);
+}
+
+static bool is_idempotent(const char *method)
+{
+	return strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0;
+}
+
+static bool speaks_tls(CURL *easy)
+{
+	const char *scheme = NULL;
+
+	return curl_easy_getinfo(easy, CURLINFO_SCHEME, &scheme) == CURLE_OK && scheme &&
+	       strcasecmp(scheme, "https") == 0;
+}
+
+/*
+ * The connection is there and the request is about to be sent. When a kept connection breaks
+ * without an answer, libcurl tries again over a new one. But the server may have received it: what
+ * must not happen twice does not.
+ */
+static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused_,
+        int port _unused_, int local_port _unused_)
+{
+	struct qs_http_transfer *transfer = arg;
+	struct qs_http_call *call = transfer->call;
+
+	if (!call)
+		return CURL_PREREQFUNC_ABORT;
+	if (call->sent_any && !transfer->redirecting && !is_idempotent(call->method)) {
+		transfer->failure = -ECONNRESET;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	transfer->redirecting = false;
+	call->is_https = speaks_tls(transfer->easy);
+	if (call->is_https &&
+	        curl_easy_setopt(transfer->easy, CURLOPT_REDIR_PROTOCOLS_STR, "https") != CURLE_OK)
+		return CURL_PREREQFUNC_ABORT;
+	call->reused = call->phase == QS_HTTP_RESOLVING;
+	qs_http_transfer_connected(transfer, true);
+	qs_http_call_reached(call, call->body_size > 0 ? QS_HTTP_SENDING : QS_HTTP_WAITING);
+	return CURL_PREREQFUNC_OK;
+}
+
+/* --- the request's body --- */
+
+static size_t on_read(char *buffer, size_t unit, size_t count, void *arg)
+{
+	struct qs_http_call *call = ((struct qs_http_transfer *)arg)->call;
+	size_t size;
+
+	if (!call)
+		return CURL_READFUNC_ABORT;
+	size = MIN(unit * count, call->body_size - call->sent);
+	memcpy(buffer, call->body + call->sent, size);
+	call->sent += size;
+	if (call->sent == call->body_size && call->phase == QS_HTTP_SENDING)
+		qs_http_call_reached(call, QS_HTTP_WAITING);
+	return size;
+}
+
+/* After a redirect, or when a kept connection broke, it is sent again. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct qs_http_call *call = ((struct qs_http_transfer *)arg)->call;
+
+	if (!call || origin != SEEK_SET || offset < 0 || (size_t)offset > call->body_size)
+		return CURL_SEEKFUNC_FAIL;
+	call->sent = (size_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* --- the answer --- */
+
+static bool leads_on(const struct qs_http_call *call)
+{
+	const char *location;
+
+	if (call->limits.redirects == 0 || call->status < 300 || call->status >= 400)
+		return false;
+	location = qs_http_call_find(call, "location");
+	return location && *location;
+}
+
+static int head_is_over(struct qs_http_transfer *transfer)
+{
+	struct qs_http_call *call = transfer->call;
+
+	transfer->in_head = false;
+	if (call->status < 200)
+		return 0;
+	if (!leads_on(call))
+		return qs_http_call_head(call);
+	transfer->redirecting = true;
+	qs_http_call_reached(call, QS_HTTP_RESOLVING);
+	/* "See other" is to be fetched, however one came to it. */
+	if (call->status == 303 && strcmp(call->method, "HEAD") != 0 &&
+	        curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, NULL) != CURLE_OK)
+		return -ENOMEM;
+	return 0;
+}
+
+static int status_of(const char *line, size_t size)
+{
+	const char *space = memchr(line, ' ', size), *end = line + size;
+	int status = 0;
+
+	for (const char *at = space ? space + 1 : end; at < end && *at >= '0' && *at <= '9'; at++)
+		if (status < 1000)
+			status = 10 * status + (*at - '0');
+	return status;
+}
+
+static int take_header(struct qs_http_call *call, const char *line, size_t size)
+{
+	const char *colon = memchr(line, ':', size), *value, *end = line + size;
+
+	/* A line that goes on with the one before has been out of use for long. */
+	if (!colon || line[0] == ' ' || line[0] == '\t')
+		return 0;
+	for (value = colon + 1; value < end && (*value == ' ' || *value == '\t');)
+		value++;
+	while (end > value && strchr(" \t\r\n", end[-1]))
+		end--;
+	return qs_http_call_header(
+	        call, line, (size_t)(colon - line), value, (size_t)(end - value));
+}
+
+static int take_line(struct qs_http_transfer *transfer, const char *line, size_t size)
+{
+	if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+		qs_http_call_status(transfer->call, status_of(line, size));
+		transfer->in_head = true;
+		return 0;
+	}
+	/* After the body come trailers: nobody has asked for them. */
+	if (!transfer->in_head)
+		return 0;
+	if (line[0] == '\r' || line[0] == '\n')
+		return head_is_over(transfer);
+	return take_header(transfer->call, line, size);
+}
+
+static size_t on_header(char *line, size_t unit, size_t count, void *arg)
+{
+	struct qs_http_transfer *transfer = arg;
+	size_t size = unit * count;
+	int r;
+
+	if (!transfer->call)
+		return 0;
+	r = size > 0 ? take_line(transfer, line, size) : 0;
+	if (r >= 0)
+		return size;
+	transfer->failure = r;
+	return 0;
+}
+
+static size_t on_write(char *data, size_t unit, size_t count, void *arg)
+{
+	struct qs_http_transfer *transfer = arg;
+	size_t size = unit * count;
+	int r;
+
+	if (!transfer->call)
+		return 0;
+	if (transfer->redirecting || size == 0)
+		return size;
+	r = qs_http_call_data(transfer->call, data, size);
+	if (r == QS_HTTP_PAUSE)
+		return CURL_WRITEFUNC_PAUSE;
+	if (r >= 0)
+		return size;
+	transfer->failure = r;
+	return 0;
+}
+
+/* --- why a transfer has failed --- */
+
+static int errno_of_connect(struct qs_http_transfer *transfer)
+{
+	long system_error = 0;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
+	if (system_error > 0)
+		qs_http_call_explain(transfer->call, "connect: %s", strerror((int)system_error));
+	switch (system_error) {
+	case ENETUNREACH:
+	case ENETDOWN:
+	case EHOSTDOWN:
+	case EADDRNOTAVAIL:
+	case ETIMEDOUT: /* the kernel's own patience */
+		return -EHOSTUNREACH;
+	default:
+		return system_error > 0 ? -(int)system_error : -ECONNREFUSED;
+	}
+}
+
+static int errno_of_protocol(const struct qs_http_transfer *transfer)
+{
+	if (transfer->redirecting)
+		return -EPERM;
+	/* An answer without a head was HTTP/0.9. */
+	return transfer->call->phase >= QS_HTTP_WAITING ? -EBADMSG : -EPROTONOSUPPORT;
+}
+
+static int errno_of_tls(struct qs_http_transfer *transfer, int error)
+{
+	long system_error = 0;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
+	if (system_error == ECONNRESET || system_error == EPIPE)
+		return -ECONNRESET;
+	/* What libcurl says of certificates names neither the URL nor who asks. */
+	qs_http_call_explain(transfer->call, "%s", transfer->error);
+	return error;
+}
+
+int qs_http_transfer_errno(struct qs_http_transfer *transfer, CURLcode code)
+{
+	if (code == CURLE_OK || transfer->failure < 0)
+		return code == CURLE_OK ? 0 : transfer->failure;
+	switch ((int)code) {
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return errno_of_protocol(transfer);
+	case CURLE_URL_MALFORMAT:
+		return transfer->redirecting ? -EBADMSG : -EINVAL;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		qs_http_call_explain(transfer->call, "the name cannot be resolved");
+		return -EHOSTUNREACH;
+	case CURLE_COULDNT_CONNECT:
+		return errno_of_connect(transfer);
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_HTTP2_STREAM:
+		return -ECONNRESET;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_BAD_CONTENT_ENCODING:
+	case CURLE_HTTP2:
+		return -EBADMSG;
+	case CURLE_TOO_MANY_REDIRECTS:
+		return -ELOOP;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIME;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ENGINE_INITFAILED:
+		return errno_of_tls(transfer, -EPROTO);
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+		return errno_of_tls(transfer, -EKEYREJECTED);
+	case CURLE_OUT_OF_MEMORY:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+/* --- who listens --- */
+
+CURLcode qs_http_transfer_listen(struct qs_http_transfer *transfer)
+{
+	CURL *easy = transfer->easy;
+	CURLcode code = CURLE_OK;
+
+	QS_HTTP_SET(easy, code, ERRORBUFFER, transfer->error);
+	QS_HTTP_SET(easy, code, OPENSOCKETFUNCTION, on_open);
+	QS_HTTP_SET(easy, code, OPENSOCKETDATA, transfer);
+	QS_HTTP_SET(easy, code, CLOSESOCKETFUNCTION, on_close);
+	QS_HTTP_SET(easy, code, CLOSESOCKETDATA, transfer->owner);
+	QS_HTTP_SET(easy, code, PREREQFUNCTION, on_ready_to_send);
+	QS_HTTP_SET(easy, code, PREREQDATA, transfer);
+	QS_HTTP_SET(easy, code, READFUNCTION, on_read);
+	QS_HTTP_SET(easy, code, READDATA, transfer);
+	QS_HTTP_SET(easy, code, SEEKFUNCTION, on_seek);
+	QS_HTTP_SET(easy, code, SEEKDATA, transfer);
+	QS_HTTP_SET(easy, code, HEADERFUNCTION, on_header);
+	QS_HTTP_SET(easy, code, HEADERDATA, transfer);
+	QS_HTTP_SET(easy, code, WRITEFUNCTION, on_write);
+	QS_HTTP_SET(easy, code, WRITEDATA, transfer);
+	return code;
+}
