@@ -127,6 +127,7 @@ static enum ctl_status status_of(long http_status)
 	case 403:
 	case 409:
 	case 422:
+	case 429:
 		return CTL_REFUSED;
 	}
 	return CTL_FAILURE;

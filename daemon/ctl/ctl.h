@@ -29,6 +29,10 @@ struct options {
 	const char *socket; /* NULL: the default */
 	const char *file;   /* a report to read instead of asking for it, NULL: ask */
 	bool json, live, verbose, follow, help, version;
+	bool detach;             /* of a call: do not wait for it */
+	const char *batch, *out; /* a file of payloads, and where their answers go */
+	unsigned jobs;           /* of a batch, at once; 0: the default */
+	bool force;              /* go on with a batch whose file has changed */
 	bool wait;
 	uint64_t wait_span; /* with `wait`, ns */
 	const struct verb *verb;

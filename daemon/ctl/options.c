@@ -4,9 +4,12 @@
  */
 #include "daemon/ctl/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <quiesce/clock.h>
@@ -15,8 +18,21 @@
 #include "daemon/ctl/verbs.h"
 
 #define WAIT_DEFAULT (60 * QS_SEC)
+#define JOBS_MOST    1000
 
-enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_WAIT, OPTION_LIVE, OPTION_FILE, OPTION_VERSION };
+enum {
+	OPTION_SOCKET = 256,
+	OPTION_BATCH,
+	OPTION_DETACH,
+	OPTION_FILE,
+	OPTION_FORCE,
+	OPTION_JOBS,
+	OPTION_JSON,
+	OPTION_LIVE,
+	OPTION_OUT,
+	OPTION_VERSION,
+	OPTION_WAIT,
+};
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
@@ -24,6 +40,11 @@ static const struct option long_options[] = {
 	{ "wait", optional_argument, NULL, OPTION_WAIT },
 	{ "live", no_argument, NULL, OPTION_LIVE },
 	{ "file", required_argument, NULL, OPTION_FILE },
+	{ "detach", no_argument, NULL, OPTION_DETACH },
+	{ "batch", required_argument, NULL, OPTION_BATCH },
+	{ "out", required_argument, NULL, OPTION_OUT },
+	{ "jobs", required_argument, NULL, OPTION_JOBS },
+	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "follow", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
@@ -47,6 +68,53 @@ static int take_wait(struct options *options, int argc, char **argv)
 	return -EINVAL;
 }
 
+static int take_jobs(struct options *options)
+{
+	char *end;
+	unsigned long jobs = strtoul(optarg, &end, 10);
+
+	if (isdigit((unsigned char)*optarg) && !*end && jobs > 0 && jobs <= JOBS_MOST) {
+		options->jobs = (unsigned)jobs;
+		return 0;
+	}
+	ctl_complain("--jobs: '%s' is no number from 1 to %d", optarg, JOBS_MOST);
+	return -EINVAL;
+}
+
+/* Options of one verb. */
+static int take_own_option(struct options *options, int option)
+{
+	switch (option) {
+	case OPTION_BATCH:
+		options->batch = optarg;
+		return 0;
+	case OPTION_DETACH:
+		options->detach = true;
+		return 0;
+	case OPTION_FILE:
+		options->file = optarg;
+		return 0;
+	case OPTION_FORCE:
+		options->force = true;
+		return 0;
+	case OPTION_JOBS:
+		return take_jobs(options);
+	case OPTION_LIVE:
+		options->live = true;
+		return 0;
+	case OPTION_OUT:
+		options->out = optarg;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case 'f':
+		options->follow = true;
+		return 0;
+	}
+	return -EINVAL; /* getopt has told what is wrong */
+}
+
 static int take_option(struct options *options, int option, int argc, char **argv)
 {
 	switch (option) {
@@ -58,18 +126,6 @@ static int take_option(struct options *options, int option, int argc, char **arg
 		return 0;
 	case OPTION_WAIT:
 		return take_wait(options, argc, argv);
-	case OPTION_LIVE:
-		options->live = true;
-		return 0;
-	case OPTION_FILE:
-		options->file = optarg;
-		return 0;
-	case 'v':
-		options->verbose = true;
-		return 0;
-	case 'f':
-		options->follow = true;
-		return 0;
 	case 'h':
 		options->help = true;
 		return 0;
@@ -77,7 +133,7 @@ static int take_option(struct options *options, int option, int argc, char **arg
 		options->version = true;
 		return 0;
 	}
-	return -EINVAL; /* getopt has told what is wrong */
+	return take_own_option(options, option);
 }
 
 static int check_options(const struct options *options)
@@ -93,6 +149,11 @@ static int check_options(const struct options *options)
 		{ options->verbose, VERB_VERBOSE, "--verbose" },
 		{ options->follow, VERB_FOLLOW, "--follow" },
 		{ options->file != NULL, VERB_FILE, "--file" },
+		{ options->detach, VERB_DETACH, "--detach" },
+		{ options->batch != NULL, VERB_BATCH, "--batch" },
+		{ options->out != NULL, VERB_BATCH, "--out" },
+		{ options->jobs > 0, VERB_BATCH, "--jobs" },
+		{ options->force, VERB_BATCH, "--force" },
 	};
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
@@ -103,12 +164,23 @@ static int check_options(const struct options *options)
 	return 0;
 }
 
+static const char *subject_of(const struct verb *verb)
+{
+	return verb->subject ? verb->subject : "the name of a worker";
+}
+
+/* Whether that argument names what the verb is about. */
+static bool is_subject(const struct verb *verb, size_t i)
+{
+	return i < verb->least || verb->most == UINT_MAX || verb->least == 0;
+}
+
 static int check_arguments(const struct options *options)
 {
 	const struct verb *verb = options->verb;
 
 	if (options->argument_count < verb->least) {
-		ctl_complain("%s needs the name of a worker", verb->name);
+		ctl_complain("%s needs %s", verb->name, subject_of(verb));
 		return -EINVAL;
 	}
 	if (options->argument_count > verb->most) {
@@ -117,11 +189,27 @@ static int check_arguments(const struct options *options)
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < options->argument_count; i++)
-		if (!options->arguments[i][0]) {
-			ctl_complain("%s: the name of a worker is never empty", verb->name);
+		if (!options->arguments[i][0] && is_subject(verb, i)) {
+			ctl_complain("%s: %s is never empty", verb->name, subject_of(verb));
 			return -EINVAL;
 		}
 	return 0;
+}
+
+static int check_batch(const struct options *options)
+{
+	const char *wrong = NULL;
+
+	if (!options->batch && (options->out || options->jobs > 0 || options->force))
+		wrong = "--out, --jobs and --force go with --batch";
+	else if (options->batch && !options->out)
+		wrong = "--batch needs --out=DIR, where the answers go";
+	else if (options->batch && (options->detach || options->argument_count > 1))
+		wrong = "the payloads of a batch are in its file, and its calls are waited for";
+	if (!wrong)
+		return 0;
+	ctl_complain("%s: %s", options->verb->name, wrong);
+	return -EINVAL;
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options)
@@ -151,5 +239,7 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		return -EINVAL;
 	}
 	r = check_options(&options);
-	return r < 0 ? r : check_arguments(&options);
+	if (r >= 0)
+		r = check_arguments(&options);
+	return r < 0 ? r : check_batch(&options);
 }

@@ -13,17 +13,25 @@ static const struct verb verbs[] = {
 	{ "logs", "[NAME]", "Show the latest lines that workers have written", 0, 1, VERB_FOLLOW,
 	        .run = run_logs },
 	{ "events", "", "Show what happens, as it happens", .run = run_events },
-	{ "start", "NAME", "Start workers", 1, UINT_MAX, VERB_WAIT, "starting", run_worker_change },
+	{ "start", "NAME", "Start workers", 1, UINT_MAX, VERB_WAIT, "starting",
+	        .run = run_worker_change },
 	{ "stop", "NAME", "Stop workers; they stay stopped until they are started", 1, UINT_MAX,
-	        VERB_WAIT, "stopping", run_worker_change },
+	        VERB_WAIT, "stopping", .run = run_worker_change },
 	{ "restart", "NAME", "Stop workers and start them anew", 1, UINT_MAX, VERB_WAIT,
-	        "restarting", run_worker_change },
+	        "restarting", .run = run_worker_change },
+	{ "call", "NAME [PAYLOAD]", "Call a worker and print its answer", 1, 2, VERB_DETACH,
+	        "calling", .run = run_call },
+	{ "calls", "", "List the calls: those that wait, run, or are over", .run = run_calls },
+	{ "answer", "ID", "Print the answer to a call", 1, 1, VERB_WAIT, "waiting for call",
+	        .run = run_answer, .subject = "the id of a call" },
+	{ "cancel", "ID", "Cancel calls", 1, UINT_MAX, 0, "cancelling call", .run = run_cancel,
+	        .subject = "the id of a call" },
 	{ "drain", "", "Start nothing new; what runs goes on", .run = run_daemon_change },
 	{ "resume", "", "End a drain", .run = run_daemon_change },
 	{ "reload", "", "Read the configuration anew and follow it", 0, 0, VERB_WAIT, "reloading",
-	        run_daemon_change },
+	        .run = run_daemon_change },
 	{ "shutdown", "", "Stop all workers, then the daemon; again: one phase on", 0, 0, VERB_WAIT,
-	        "shutting down", run_shutdown },
+	        "shutting down", .run = run_shutdown },
 	{ "last-shutdown", "", "Show the report of the shutdown before this run", 0, 0, VERB_FILE,
 	        .run = run_last_shutdown },
 	{ "health", "", "Say whether the daemon is ready: exit status 0 or 1", 0, 0,
@@ -39,6 +47,7 @@ static const struct {
 	{ VERB_VERBOSE, "--verbose", "Each check by its name" },
 	{ VERB_FOLLOW, "--follow", "Go on with what is written from now on" },
 	{ VERB_FILE, "--file=PATH", "Read the report there, without asking the daemon" },
+	{ VERB_DETACH, "--detach", "Print the id of the call and leave it to itself" },
 };
 
 const struct verb *verb_find(const char *name)
@@ -62,7 +71,7 @@ static void print_row(const struct style *style, FILE *out, const char *name, co
 {
 	unsigned columns = style_measure(style, name);
 
-	fprintf(out, "  %s%*s  %s\n", name, 16 - (int)MIN(columns, 16u), "", help);
+	fprintf(out, "  %s%*s  %s\n", name, 19 - (int)MIN(columns, 19u), "", help);
 }
 
 static void print_options(const struct style *style, FILE *out, unsigned options)
@@ -105,6 +114,8 @@ void verb_print_help(const struct verb *verb, FILE *out)
 	make_usage(&style, verb, usage, sizeof(usage));
 	fprintf(out, "quiescectl %s%s\n\n  %s\n", usage, verb->options ? " [OPTION]" : "",
 	        verb->help);
+	if (verb->run == run_call)
+		fputs("\n  PAYLOAD is JSON as it is, @FILE, or - for standard input\n", out);
 	if (verb->options)
 		fputs("\nOptions:\n", out);
 	print_options(&style, out, verb->options);

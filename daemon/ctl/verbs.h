@@ -13,6 +13,8 @@ enum verb_option {
 	VERB_VERBOSE = 1 << 2,
 	VERB_FOLLOW = 1 << 3,
 	VERB_FILE = 1 << 4,
+	VERB_DETACH = 1 << 5,
+	VERB_BATCH = 1 << 6, /* and what goes with it */
 };
 
 struct verb {
@@ -21,6 +23,7 @@ struct verb {
 	unsigned options;     /* enum verb_option */
 	const char *doing;    /* what to tell while it takes long */
 	enum ctl_status (*run)(struct ctl *ctl);
+	const char *subject; /* what the first argument is; NULL: the name of a worker */
 };
 
 /* NULL: there is none. */
@@ -43,6 +46,14 @@ enum ctl_status run_worker_change(struct ctl *ctl);
 enum ctl_status run_daemon_change(struct ctl *ctl);
 enum ctl_status run_shutdown(struct ctl *ctl);
 enum ctl_status run_health(struct ctl *ctl);
+
+/* verbs_call.c */
+enum ctl_status run_call(struct ctl *ctl);
+enum ctl_status run_answer(struct ctl *ctl);
+
+/* verbs_calls.c */
+enum ctl_status run_calls(struct ctl *ctl);
+enum ctl_status run_cancel(struct ctl *ctl);
 
 /* verbs_stream.c */
 enum ctl_status run_events(struct ctl *ctl);

@@ -4,7 +4,7 @@ _quiescectl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= options word i
 	local -a socket=()
-	local verbs='status list show logs events start stop restart drain resume reload shutdown
+	local verbs='status list show logs events start stop restart call calls answer cancel drain resume reload shutdown
 		last-shutdown health'
 
 	# --socket=PATH arrives as three words: the "=" splits.
@@ -41,7 +41,8 @@ _quiescectl()
 		options='--socket --json --help'
 		case $verb in
 		'') options+=' --version' ;;
-		start | stop | restart | reload | shutdown) options+=' --wait' ;;
+		answer | start | stop | restart | reload | shutdown) options+=' --wait' ;;
+		call) options+=' --detach' ;;
 		health) options+=' --live --verbose' ;;
 		logs) options+=' --follow' ;;
 		last-shutdown) options+=' --file' ;;
@@ -54,9 +55,15 @@ _quiescectl()
 	'')
 		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
 		;;
-	show | logs | start | stop | restart)
+	call | show | logs | start | stop | restart)
 		mapfile -t COMPREPLY < <(compgen -W \
 			"$(quiescectl "${socket[@]}" list 2>/dev/null | while read -r word _; do
+				printf '%s\n' "$word"
+			done)" -- "$cur")
+		;;
+	answer | cancel)
+		mapfile -t COMPREPLY < <(compgen -W \
+			"$(quiescectl "${socket[@]}" calls 2>/dev/null | while read -r word _; do
 				printf '%s\n' "$word"
 			done)" -- "$cur")
 		;;

@@ -28,17 +28,26 @@
 
 struct fake_log {
 	_Atomic unsigned count;
-	char lines[REQUESTS_KEPT][256];
+	char lines[REQUESTS_KEPT][256], bodies[REQUESTS_KEPT][256];
 };
 
 /* --- the process --- */
+
+static bool is_complete(const char *text)
+{
+	const char *end = strstr(text, "\r\n\r\n"),
+	           *length = strcasestr(text, "\r\nContent-Length:");
+
+	return end &&
+	       (!length || length > end || strlen(end + 4) >= strtoul(length + 17, NULL, 10));
+}
 
 static void read_request(int fd, char *head, size_t size)
 {
 	size_t used = 0;
 
 	head[0] = '\0';
-	while (used + 1 < size && !strstr(head, "\r\n\r\n")) {
+	while (used + 1 < size && !is_complete(head)) {
 		ssize_t n = read(fd, head + used, size - used - 1);
 		if (n <= 0)
 			return;
@@ -64,6 +73,9 @@ static void note_request(struct fake_log *log, const char *head)
 	if (i == REQUESTS_KEPT)
 		return;
 	snprintf(log->lines[i], sizeof(log->lines[i]), "%.*s", (int)strcspn(head, "\r"), head);
+	if (strstr(head, "\r\n\r\n"))
+		snprintf(
+		        log->bodies[i], sizeof(log->bodies[i]), "%s", strstr(head, "\r\n\r\n") + 4);
 	atomic_store(&log->count, i + 1);
 }
 
@@ -154,6 +166,11 @@ void fake_daemon_go(struct fake_daemon *fake)
 const char *fake_daemon_request(const struct fake_daemon *fake, unsigned i)
 {
 	return i < atomic_load(&fake->log->count) ? fake->log->lines[i] : NULL;
+}
+
+const char *fake_daemon_body(const struct fake_daemon *fake, unsigned i)
+{
+	return i < atomic_load(&fake->log->count) ? fake->log->bodies[i] : NULL;
 }
 
 /* --- quiescectl --- */

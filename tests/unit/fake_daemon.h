@@ -38,6 +38,8 @@ void fake_daemon_go(struct fake_daemon *fake);
 
 /* The first line of the i-th request, NULL beyond. */
 const char *fake_daemon_request(const struct fake_daemon *fake, unsigned i);
+/* Its body, cut to 255 bytes. */
+const char *fake_daemon_body(const struct fake_daemon *fake, unsigned i);
 
 struct ctl_run {
 	pid_t pid;
