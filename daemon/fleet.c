@@ -182,6 +182,7 @@ int fleet_init(struct fleet *fleet, struct qs_context *context, struct qs_group 
 		.hooks = *hooks,
 		.random = { .state = qs_time_now() ^ (uint64_t)getpid() << 32 } };
 	list_init(&fleet->workers);
+	http_clients_init(&fleet->http, root);
 	qs_job_init(&fleet->settle, settle);
 	int r = qs_timer_init(context->loop, &fleet->more, go_on);
 	if (r < 0) {
@@ -206,6 +207,7 @@ void fleet_done(struct fleet *fleet)
 	qs_job_cancel(&fleet->settle);
 	list_for_each (node, &fleet->workers)
 		worker_free(list_entry(node, struct worker, node));
+	http_clients_done(&fleet->http);
 	call_log_done(&fleet->call_log);
 	qs_timer_done(&fleet->more);
 	qs_rate_done(&fleet->budget);

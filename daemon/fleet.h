@@ -10,6 +10,7 @@
 #include "daemon/call_log.h"
 #include "daemon/config.h"
 #include "daemon/events.h"
+#include "daemon/http_clients.h"
 #include "daemon/worker.h"
 #include "lib/group.h"
 #include "lib/process.h"
@@ -27,6 +28,7 @@ struct fleet {
 	struct qs_reaper *reaper;
 	struct events *events;
 	struct config *config; /* its own */
+	struct http_clients http;
 	struct list workers;   /* in the order of the configuration */
 	struct qs_rate budget; /* restarts over all workers */
 	struct qs_random random;
