@@ -11,135 +11,80 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-#include <quiesce/task.h>
-
-#include "daemon/config.h"
+#include "daemon/call_kind.h"
 #include "lib/list.h"
 #include "lib/macro.h"
 
-struct call;
+#define CALL_PROBLEM_MAX 512
+
 struct callee;
 struct fleet;
 struct request;
-struct worker;
-
-/* --- what calls do --- */
-
-/* Bytes of an answer, which may outlive their call. */
-struct call_body {
-	const char *data;
-	size_t size;
-	unsigned refs;
-	void (*free)(struct call_body *body); /* after the last reference */
-};
-
-/* Takes a malloc'ed buffer, also on failure. NULL: no memory. */
-struct call_body *call_body_new(char *data, size_t size);
-struct call_body *call_body_ref(struct call_body *body);
-void call_body_unref(struct call_body *body); /* NULL is fine */
-
-/* How a call went, as far as its kind knows. All zero: nothing came of it. */
-struct call_result {
-	int status;             /* of the answer to whoever asked: 200, or a problem's: 502, … */
-	char *problem;          /* what went wrong, for people; malloc'ed, NULL: nothing to say */
-	char *type;             /* media type of the body; malloc'ed, NULL: unknown */
-	struct call_body *body; /* the answer; beside a problem, what the upstream said */
-	int upstream_status;    /* what the upstream answered with; 0: it did not */
-	unsigned attempts;      /* how often the upstream was asked */
-	const char *source;     /* static: "server", "shared", "cache"; NULL: from nowhere */
-	const char *phase;      /* static: where it stood at its end; NULL: unknown */
-	uint64_t received;      /* bytes of the answer that have come */
-};
-
-enum call_state { CALL_QUEUED, CALL_RUNNING, CALL_BACKOFF, CALL_OVER };
-const char *call_state_name(enum call_state state); /* "queued", "running", "backoff", "over" */
-
-/* Where a call stands while it lives. */
-struct call_standing {
-	enum call_state state;
-	const char *phase; /* static, NULL: it has none */
-	char host[256];    /* "": none */
-	unsigned attempts;
-	uint64_t received;
-};
-
-/* What came with the request for a call; valid while it is being made. */
-struct call_payload {
-	const char *text; /* as it came: JSON, or empty */
-	size_t size;
-	const json_t *json; /* NULL: empty */
-};
-
-/* Of all calls of a worker together, ever; 0 where it does not apply. */
-struct call_counts {
-	uint64_t requests, retries, retries_refused, hits, shared;
-	size_t cached_bytes, cached_entries;
-};
-
-/* All but `prepare` and `run` may be NULL. */
-struct call_kind {
-	const char *name; /* of the worker: "http", "exec" */
-
-	/* What the worker's calls have in common: made before it takes any, closed when the last
-	 * one is over. A negative errno with worker->detail filled in. */
-	int (*open)(struct worker *worker, const struct worker_config *config, void **ret_common);
-	void (*close)(void *common);
-
-	/*
-	 * On the loop's stack, before there is a task: what can be said at once of the payload.
-	 * -EINVAL with result->problem set; -ENOMEM. What it needs later goes to call->work.
-	 */
-	int (*prepare)(struct call *call, const struct call_payload *payload);
-
-	/*
-	 * The task: makes the call and sets call->result. Returns 0 when it went well, else a
-	 * negative errno, with what waits returned passed on. When the fiber is killed this does
-	 * not come back: `release` is called all the same.
-	 */
-	int (*run)(qs_task *self, struct call *call);
-
-	/* It is over in whatever way: lets go of call->work. */
-	void (*release)(struct call *call);
-
-	/* Only `state` is set: to CALL_RUNNING. */
-	void (*look)(const struct call *call, struct call_standing *standing);
-	/* For people: "api.example: receiving, 4 s, 1,024 bytes". */
-	void (*describe)(const struct call *call, char *buffer, size_t size);
-	void (*count)(const void *common, struct call_counts *ret_counts);
-};
-
-extern const struct call_kind exec_call_kind, http_call_kind;
-
-/* How a worker is called; NULL: it is not. */
-const struct call_kind *call_kind_of(const struct worker_config *config);
-
-/* --- one call --- */
 
 struct call {
-	struct callee *callee;
-	uint64_t id; /* the task's */
+	struct callee *callee; /* NULL when it is over */
+	struct fleet *fleet;
+	struct qs_owner *owner; /* with the name of its worker */
+	uint64_t id;            /* the task's */
 	uint64_t started_at, ended_at;
 	qs_task *task; /* NULL when it is over */
-	void *work;    /* its kind's */
+	/* Valid while it lives; the configuration as a whole is kept for it. */
+	const struct worker_config *config;
+	struct config *book;
+	void *work; /* its kind's */
 	struct call_result result;
 
+	bool returned; /* its task has, with `error`; else it was ended by force */
+	int error;
 	enum qs_verdict verdict; /* QS_VERDICT_NONE while it lives */
 	enum qs_cause cause;     /* of an ask */
-	bool detached;           /* it goes on without anybody who waits */
+	bool detached;           /* it goes on without anybody who waits, and is kept */
 	bool streaming;          /* the head of the answer has gone to whoever waits */
+	bool let_body_go;        /* it was too large to be kept */
 	struct request *request; /* who waits for the answer; NULL: nobody (any more) */
 	struct list in_callee;   /* among those that live */
 	struct list in_calls;    /* while it lives: among all; then: among those that are kept */
 	struct call *next;       /* with the same hash */
 };
 
-/* For kinds. Formatted text becomes result.problem; returns `error`. Without memory for it there
- * is no text. */
-int call_fail(struct call *call, int error, int status, const char *format, ...) _printf_(4, 5);
-/* What `open` returned, and the configuration that counts for the call. */
+/*
+ * Begins a call of a worker that takes calls. -EINVAL: `problem` says what is wrong with the
+ * payload; -ENOMEM; -ESHUTDOWN.
+ */
+QS_MUST_CHECK int call_begin(struct worker *worker, const struct call_payload *payload,
+        char problem[static CALL_PROBLEM_MAX], struct call **ret_call);
+
+/* The request is answered when the call is over; who hangs up cancels it. Right after call_begin.
+ */
+void call_attach(struct call *call, struct request *request);
+/* Nobody waits for it: its outcome is kept. Right after call_begin. */
+void call_detach(struct call *call);
+
+/* Goes on to cancel, if it still lives. */
+void call_cancel(struct call *call);
+
+void call_look(const struct call *call, struct call_standing *ret_standing);
+/* Where it stands, for people. Returns `buffer`. */
+char *call_describe(const struct call *call, char *buffer, size_t size);
+/* Whether it went well: there is an answer. */
+bool call_is_good(const struct call *call);
+/* The status of its answer. */
+int call_status(const struct call *call);
+
+/* Of a call that is over. */
+enum call_outcome call_outcome(const struct call *call);
+
+void call_free(struct call *call);
+/* At the end of the daemon: its record is closed although it lives. Whoever waits is told so; frees
+ * it. */
+void call_abandon(struct call *call);
+
+/* For kinds, while it lives: what `open` returned, the configuration that counts for it. */
 void *call_common(const struct call *call);
 const struct worker_config *call_config(const struct call *call);
 struct worker *call_worker(const struct call *call);
+
+/* For kinds: the text becomes result.problem, as far as there is memory for it; returns `error`. */
+int call_fail(struct call *call, int error, int status, const char *format, ...) _printf_(4, 5);
 
 #endif

@@ -74,6 +74,7 @@ struct config {
 	char *state_directory;         /* state.directory, NULL: the default */
 	struct worker_config *workers; /* in the order of the files */
 	size_t worker_count;
+	unsigned calls;            /* that live and have begun by it */
 	struct config_file *files; /* owns the names that marks point to */
 };
 

@@ -105,6 +105,16 @@ void answer_json(struct request *request, int status, json_t *json)
 	answer_owned(request, status, status < 400 ? NULL : PROBLEM_TYPE, text, size);
 }
 
+void answer_json_with(struct request *request, struct answer *answer, json_t *json)
+{
+	answer->body = line_of(json, &answer->size);
+	answer->owned = true;
+	if (answer->body)
+		request->transport->respond(request, answer);
+	else
+		answer_no_memory(request);
+}
+
 json_t *answer_string(const char *text)
 {
 	json_t *string = json_string(text);

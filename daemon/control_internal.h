@@ -103,6 +103,8 @@ void answer_text(struct request *request, int status, const char *text);
 void answer_owned(struct request *request, int status, const char *type, char *body, size_t size);
 /* Takes ownership; NULL is answered as lack of memory. */
 void answer_json(struct request *request, int status, json_t *json);
+/* The same with the headers, and without a type of its own, of that answer. */
+void answer_json_with(struct request *request, struct answer *answer, json_t *json);
 /* application/problem+json. */
 void answer_problem(struct request *request, int status, const char *format, ...) _printf_(3, 4);
 /* 405, with the methods that would be right. */

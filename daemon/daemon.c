@@ -329,6 +329,7 @@ static void sweep(struct daemon *daemon)
 static void tear_down(struct daemon *daemon)
 {
 	/* Tasks have ended before what they use: the control socket still answers until here. */
+	fleet_close_calls(&daemon->fleet);
 	control_close(daemon->control, qs_time_add(qs_time_now(), CONTROL_TIME));
 	control_free(TAKE(daemon->control, NULL));
 	if (daemon->fleet.config)

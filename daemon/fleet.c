@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/callee.h"
 #include "daemon/fleet.h"
 #include "daemon/fleet_internal.h"
 
@@ -147,7 +148,18 @@ void fleet_hold(struct fleet *fleet, bool held)
 
 void fleet_end(struct fleet *fleet)
 {
-	fleet->ending = true;
+	if (TAKE(fleet->ending, true))
+		return;
+	list_for_each (node, &fleet->workers)
+		worker_follow_calls(list_entry(node, struct worker, node));
+}
+
+void fleet_close_calls(struct fleet *fleet)
+{
+	if (!fleet->context)
+		return;
+	list_for_each (node, &fleet->workers)
+		callee_free_all(list_entry(node, struct worker, node));
 }
 
 /* --- life --- */
@@ -184,8 +196,11 @@ int fleet_init(struct fleet *fleet, struct qs_context *context, struct qs_group 
 	list_init(&fleet->workers);
 	http_clients_init(&fleet->http, root);
 	qs_job_init(&fleet->settle, settle);
-	int r = qs_timer_init(context->loop, &fleet->more, go_on);
+	int r = calls_init(&fleet->calls, context->loop);
+	if (r == 0)
+		r = qs_timer_init(context->loop, &fleet->more, go_on);
 	if (r < 0) {
+		calls_done(&fleet->calls);
 		config_free(config);
 		fleet->context = NULL;
 		return r;
@@ -209,6 +224,7 @@ void fleet_done(struct fleet *fleet)
 		worker_free(list_entry(node, struct worker, node));
 	http_clients_done(&fleet->http);
 	call_log_done(&fleet->call_log);
+	calls_done(&fleet->calls);
 	qs_timer_done(&fleet->more);
 	qs_rate_done(&fleet->budget);
 	for (size_t i = 0; i < fleet->old_count; i++)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "daemon/call_log.h"
+#include "daemon/calls.h"
 #include "daemon/config.h"
 #include "daemon/events.h"
 #include "daemon/http_clients.h"
@@ -29,6 +30,7 @@ struct fleet {
 	struct events *events;
 	struct config *config; /* its own */
 	struct http_clients http;
+	struct calls calls;
 	struct list workers;   /* in the order of the configuration */
 	struct qs_rate budget; /* restarts over all workers */
 	struct qs_random random;
@@ -58,6 +60,9 @@ void fleet_hold(struct fleet *fleet, bool held);
 
 /* A stop was asked for: there will be no further start. */
 void fleet_end(struct fleet *fleet);
+
+/* What calls have in use is let go of, and those that were abandoned are answered. */
+void fleet_close_calls(struct fleet *fleet);
 
 /* For workers: the state of one has changed. */
 void fleet_changed(struct fleet *fleet, struct worker *worker);

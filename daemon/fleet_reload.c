@@ -230,6 +230,22 @@ int fleet_reload(struct fleet *fleet, struct config *config, struct fleet_change
 	return r;
 }
 
+/* Calls go on by the configuration that they have begun with. */
+static void free_unused_configs(struct fleet *fleet)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < fleet->old_count; i++) {
+		struct config *config = fleet->old[i];
+
+		if (config->calls > 0)
+			fleet->old[kept++] = config;
+		else
+			config_free(config);
+	}
+	fleet->old_count = kept;
+}
+
 void fleet_free_removed(struct fleet *fleet)
 {
 	bool any = false;
@@ -237,14 +253,11 @@ void fleet_free_removed(struct fleet *fleet)
 	list_for_each (node, &fleet->workers) {
 		struct worker *worker = list_entry(node, struct worker, node);
 
-		if (worker->removed && !worker->run)
+		if (worker->removed && !worker_is_live(worker))
 			worker_free(worker);
 		else
 			any = any || worker->removed;
 	}
-	if (any)
-		return;
-	for (size_t i = 0; i < fleet->old_count; i++)
-		config_free(fleet->old[i]);
-	fleet->old_count = 0;
+	if (!any)
+		free_unused_configs(fleet);
 }

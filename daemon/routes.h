@@ -27,6 +27,13 @@ void routes_dispatch(struct request *request);
 /* The value of a query's key, decoded. 1, or 0 when it is not there; -EINVAL, -ENOBUFS. */
 QS_MUST_CHECK int query_get(const char *query, const char *key, char *buffer, size_t size);
 
+/* routes_calls.c */
+void route_call(struct request *request);
+void route_call_list(struct request *request);
+void route_call_show(struct request *request);
+void route_call_answer(struct request *request);
+void route_call_cancel(struct request *request);
+
 /* routes_workers.c */
 void route_worker_list(struct request *request);
 void route_worker_show(struct request *request);

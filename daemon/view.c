@@ -231,7 +231,7 @@ json_t *view_worker(const struct worker *worker, bool full)
 	json_t *view = json_object();
 
 	put(&view, "name", json_string(config->name));
-	put(&view, "kind", json_string(worker->work->name));
+	put(&view, "kind", json_string(worker_kind_name(worker)));
 	put(&view, "when", when_of(config));
 	put(&view, "essential", json_boolean(config->essential));
 	put(&view, "state", json_string(worker_state_name(worker->state)));

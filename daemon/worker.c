@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/callee.h"
 #include "daemon/fleet.h"
 #include "daemon/worker_internal.h"
 
@@ -58,6 +59,18 @@ static const struct work *work_of(const struct worker_config *config)
 	return config->module_path ? &module_work : &exec_work;
 }
 
+static void begin_calls(struct worker *worker)
+{
+	int r = callee_open(worker);
+
+	if (r < 0) {
+		worker_follow_end(worker, false, error_may_pass(r));
+		return;
+	}
+	become_ready(worker);
+	worker_set_state(worker, WORKER_RUNNING, "");
+}
+
 static void launch(struct worker *worker)
 {
 	struct run *run = NULL;
@@ -67,6 +80,10 @@ static void launch(struct worker *worker)
 	worker->next_start_at = 0;
 	worker->skip_told = false;
 	worker->hopeless = false;
+	if (worker->config->when == WHEN_CALL) {
+		begin_calls(worker);
+		return;
+	}
 	worker->work = work_of(worker->config);
 	int r = worker->work->start(worker, &run);
 	if (r < 0) {
@@ -344,7 +361,7 @@ static void rest(struct worker *worker)
 	qs_timer_disarm(&worker->timer);
 	qs_timer_disarm(&worker->slot_timer);
 	worker->next_start_at = 0;
-	if (worker->config->when == WHEN_EVERY)
+	if (worker->config->when == WHEN_EVERY || worker->config->when == WHEN_CALL)
 		worker->ready = false;
 }
 
@@ -362,7 +379,15 @@ static void wait_anew(struct worker *worker)
 void worker_renew(struct worker *worker, enum qs_cause cause)
 {
 	worker->wanted = true;
-	worker->restart_wanted = worker->run != NULL;
+	if (cause == QS_CAUSE_RELOAD && worker->calls.callee && worker->state == WORKER_RUNNING &&
+	        dependencies_ready(worker) && callee_replace(worker, cause) == 0)
+		return;
+	callee_close(worker, cause);
+	worker->restart_wanted = worker_is_live(worker);
+	if (!worker->run && worker->restart_wanted) {
+		worker_await_calls(worker, cause);
+		return;
+	}
 	if (worker->run) {
 		/* For a periodic worker now is meant, not its next slot. */
 		rest(worker);
@@ -377,7 +402,7 @@ int worker_start(struct worker *worker)
 {
 	if (worker->fleet->held)
 		return -EBUSY;
-	if (!worker->run)
+	if (!worker_is_live(worker) && !worker->calls.callee)
 		worker_renew(worker, QS_CAUSE_API);
 	worker->wanted = true;
 	worker->restart_wanted = worker->state == WORKER_STOPPING;
@@ -396,8 +421,11 @@ void worker_stop(struct worker *worker, enum qs_cause cause)
 {
 	worker->wanted = worker->restart_wanted = false;
 	rest(worker);
+	callee_close(worker, cause);
 	if (worker->run)
 		qs_task_ask(task_of(worker), cause, QS_FOREVER);
+	else if (worker_is_live(worker))
+		worker_await_calls(worker, cause);
 	else if (worker->state != WORKER_STOPPED)
 		worker_set_state(worker, WORKER_STOPPED, "");
 }
@@ -417,6 +445,7 @@ int worker_new(struct fleet *fleet, const struct worker_config *config, struct w
 	worker->wanted = true;
 	worker->since = qs_loop_now(fleet->context->loop);
 	list_init(&worker->node);
+	list_init(&worker->calls.callees);
 	r = qs_ledger_owner(fleet->context->ledger, config->name, &worker->owner);
 	if (r < 0)
 		goto fail;
@@ -454,6 +483,7 @@ void worker_free(struct worker *worker)
 	/* Abandoned at the end of the daemon. */
 	if (worker->run)
 		worker->work->free(worker->run);
+	callee_free_all(worker);
 	list_remove(&worker->node);
 	qs_group_done(&worker->group);
 	qs_heartbeat_done(&worker->heartbeat);

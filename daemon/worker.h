@@ -12,6 +12,7 @@
 
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/worker_calls.h"
 #include "lib/group.h"
 #include "lib/health.h"
 #include "lib/ledger.h"
@@ -71,15 +72,16 @@ struct worker {
 	unsigned stage; /* in a shutdown; scratch of fleet_assign_stages */
 
 	enum worker_state state;
-	uint64_t since;      /* absolute, of the state */
-	struct run *run;     /* NULL while nothing of it lives */
-	bool wanted;         /* false: stopped through the API until it is started again */
-	bool restart_wanted; /* stop it, then start it anew */
-	bool removed;        /* by a reload: freed when nothing of it lives */
-	bool ready;          /* it has been ready in this run / `once`: has finished well */
-	bool by_policy;      /* its next start is a restart */
-	bool skip_told;      /* the log knows that this run makes slots be skipped */
-	bool hopeless;       /* this run could not begin, and no other would */
+	uint64_t since;            /* absolute, of the state */
+	struct run *run;           /* NULL while nothing of it lives */
+	struct worker_calls calls; /* `when: call` */
+	bool wanted;               /* false: stopped through the API until it is started again */
+	bool restart_wanted;       /* stop it, then start it anew */
+	bool removed;              /* by a reload: freed when nothing of it lives */
+	bool ready;                /* it has been ready in this run / `once`: has finished well */
+	bool by_policy;            /* its next start is a restart */
+	bool skip_told;            /* the log knows that this run makes slots be skipped */
+	bool hopeless;             /* this run could not begin, and no other would */
 
 	struct qs_backoff backoff;
 	struct qs_rate limit;

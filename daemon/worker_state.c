@@ -94,6 +94,13 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
 	fleet_changed(worker->fleet, worker);
 }
 
+const char *worker_kind_name(const struct worker *worker)
+{
+	const struct call_kind *kind = call_kind_of(worker->config);
+
+	return kind ? kind->name : worker->work->name;
+}
+
 bool worker_is_ready(const struct worker *worker)
 {
 	return worker->ready;

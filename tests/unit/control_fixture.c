@@ -38,29 +38,29 @@ size_t count_descriptors(void)
 
 /* --- in the loop --- */
 
-struct call {
+struct errand {
 	void (*fn)(void *arg);
 	void *arg;
 	sem_t done;
 };
 
-static void make_call(void *arg)
+static void run_errand(void *arg)
 {
-	struct call *call = arg;
+	struct errand *errand = arg;
 
-	call->fn(call->arg);
-	sem_post(&call->done);
+	errand->fn(errand->arg);
+	sem_post(&errand->done);
 }
 
 void in_loop(void (*fn)(void *arg), void *arg)
 {
-	struct call call = { .fn = fn, .arg = arg };
+	struct errand errand = { .fn = fn, .arg = arg };
 
-	sem_init(&call.done, 0, 0);
-	ck_assert_int_eq(qs_loop_post(served.loop, make_call, &call), 0);
-	while (sem_wait(&call.done) < 0)
+	sem_init(&errand.done, 0, 0);
+	ck_assert_int_eq(qs_loop_post(served.loop, run_errand, &errand), 0);
+	while (sem_wait(&errand.done) < 0)
 		;
-	sem_destroy(&call.done);
+	sem_destroy(&errand.done);
 }
 
 void read_count(void *arg)
