@@ -50,6 +50,12 @@ QS_MUST_CHECK int qs_fiber_wait(struct qs_fiber *self, struct qs_wait *wait, uin
 void qs_fiber_wake(struct qs_fiber *fiber, int result);
 
 /*
+ * What a waiting fiber waits for has become something else: it goes on under that name and nature,
+ * unless it would be idle now and the fiber was asked: then it ends as by that ask.
+ */
+void qs_fiber_change_wait(struct qs_fiber *fiber, enum qs_wait_nature nature, const char *name);
+
+/*
  * What a wait of that nature would fail with at once: -ESHUTDOWN, -ECANCELED, or 0. Does not return
  * if the fiber was killed while it ran: nothing may have been entered into anything before.
  */

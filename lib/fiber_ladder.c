@@ -57,6 +57,20 @@ void qs_fiber_interrupt(struct qs_fiber *fiber, int result)
 	fiber->wait = NULL;
 }
 
+void qs_fiber_change_wait(struct qs_fiber *fiber, enum qs_wait_nature nature, const char *name)
+{
+	struct qs_wait *wait = fiber->wait;
+
+	if (!wait || fiber->woken)
+		return;
+	wait->nature = nature;
+	wait->name = name;
+	atomic_store_explicit(&fiber->task.record->waiting_on, name, memory_order_relaxed);
+	if (nature == QS_WAIT_IDLE && qs_task_rung(&fiber->task) >= QS_RUNG_ASK &&
+	        !qs_fiber_is_shielded(fiber))
+		qs_fiber_interrupt(fiber, -ESHUTDOWN);
+}
+
 /* --- deadlines --- */
 
 /* The timer may come in vain, when the earliest has been taken back: see task.c. */
