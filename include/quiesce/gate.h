@@ -37,7 +37,13 @@ struct qs_retry_plan {
 	const int *statuses;
 };
 
-/* All zero: no limit and no cache. Whatever is pointed at is copied. */
+/*
+ * All zero: no limit and no cache. Whatever is pointed at is copied.
+ *
+ * Calls are the same when method, URL, body and those headers are. GET, HEAD, OPTIONS and POST may
+ * share a request and be answered from the cache; what is kept there is a good answer (a status of
+ * 2xx, but 202 and 206), whatever the server says of caching.
+ */
 struct qs_gate_options {
 	unsigned concurrency; /* requests in flight at once; 0: no limit */
 	unsigned backlog;     /* calls that may wait for their turn; beyond: -EAGAIN; 0: no limit */
@@ -46,7 +52,7 @@ struct qs_gate_options {
 	struct qs_retry_plan retry;
 	size_t cache_size;                /* bytes, all in all; 0: no cache, nothing is shared */
 	uint64_t cache_ttl;               /* ns; 0: 1 min */
-	const char *const *cache_headers; /* request headers that tell calls apart; NULL-ended */
+	const char *const *cache_headers; /* that tell calls apart, NULL-ended; NULL: all headers */
 };
 
 /* Where the answer came from. */
@@ -56,23 +62,28 @@ struct qs_gate_answer {
 	struct qs_http_response response; /* of the last attempt */
 	unsigned attempts;                /* requests sent; 0: from the cache, or none began */
 	enum qs_gate_source source;
+	void *memory; /* private */
 };
 
 /* Takes no ownership of the client, which outlives it. -ENOMEM, -EINVAL. */
 QS_EXPORT QS_MUST_CHECK int qs_gate_new(
         qs_group *group, qs_http *http, const struct qs_gate_options *options, qs_gate **ret_gate);
 
-/* Nobody may be in a call. NULL is fine. */
+/* Nobody may be in a call; open streams go on. NULL is fine. */
 QS_EXPORT void qs_gate_free(qs_gate *gate);
 
 /*
  * Makes a call and waits for its answer, whatever its status: the last attempt's. Idle while it
- * waits for its turn or in a back-off, in flight while a request is. The answer is always set, to
- * be released by qs_gate_answer_done. -EAGAIN: the backlog is full. Else as qs_http_perform.
+ * waits for its turn or in a back-off (for which there must be time before the deadline), in flight
+ * while a request is. The answer is always set: to be released, and only so, by
+ * qs_gate_answer_done. When the wait was ended it tells of the last attempt, without headers and
+ * body. -EAGAIN: the backlog is full. Else as qs_http_perform.
  */
 QS_EXPORT QS_MUST_CHECK int qs_gate_call(qs_task *self, qs_gate *gate,
         const struct qs_http_request *request, uint64_t deadline,
         struct qs_gate_answer *ret_answer);
+
+/* Releases what an answer consists of; it may be done twice. */
 QS_EXPORT void qs_gate_answer_done(struct qs_gate_answer *answer);
 
 /*
