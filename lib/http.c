@@ -107,14 +107,19 @@ static void resume_all(struct qs_http *http)
 static void work(struct qs_job *job)
 {
 	struct qs_http *http = container_of(job, struct qs_http, job);
-	bool more;
+	uint64_t turn = qs_loop_pulse(http->loop)->turns;
+	bool more = http->turn == turn;
 
 	resume_all(http);
-	more = sweep_some(http);
-	more |= admit_some(http);
+	if (!more) {
+		more = sweep_some(http);
+		more |= admit_some(http);
+	}
+	if (!more)
+		return;
 	/* A job would run in the same turn. */
-	if (more)
-		qs_timer_arm(&http->again, qs_loop_now(http->loop));
+	http->turn = turn;
+	qs_timer_arm(&http->again, qs_loop_now(http->loop));
 }
 
 static void next_slice(struct qs_timer *timer)

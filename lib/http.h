@@ -46,6 +46,7 @@ struct qs_http {
 	struct list resuming; /* some of these, by `in_resuming` */
 	struct qs_job job;    /* admits, resumes and sweeps, a slice a turn */
 	struct qs_timer again;
+	uint64_t turn;    /* of the loop: the latest in which it had all it may have of one */
 	bool has_dropped; /* there may be something to sweep */
 	bool closing;     /* nothing new is begun */
 };
