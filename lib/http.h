@@ -111,6 +111,10 @@ QS_MUST_CHECK int qs_http_request_copy(
 /* Without an answer: nothing in it needs to be released. */
 void qs_http_response_init(struct qs_http_response *response);
 
+/* Of a request that did not begin: where it would have gone. */
+void qs_http_response_refuse(
+        struct qs_http_response *response, const struct qs_http_request *request);
+
 /* How far a call came: all of that without memory. */
 void qs_http_response_fill(struct qs_http_response *response, const struct qs_http_call *call);
 

@@ -9,6 +9,7 @@
 
 #include "lib/alloc.h"
 #include "lib/http.h"
+#include "lib/http_url.h"
 
 static const struct qs_http_header no_headers[1];
 static const char no_body[1];
@@ -88,6 +89,18 @@ static void copy_text(char *to, size_t size, const char *from)
 
 	memcpy(to, from, length);
 	to[length] = '\0';
+}
+
+void qs_http_response_refuse(
+        struct qs_http_response *response, const struct qs_http_request *request)
+{
+	struct qs_http_url url;
+
+	qs_http_response_init(response);
+	if (!request->url || qs_http_url_parse(request->url, &url) < 0)
+		return;
+	memcpy(response->host, url.shown, url.shown_size);
+	response->host[url.shown_size] = '\0';
 }
 
 void qs_http_response_fill(struct qs_http_response *response, const struct qs_http_call *call)

@@ -58,11 +58,13 @@ static int perform(struct performance *performance, qs_http *http,
 	performance->wait.nature = QS_WAIT_IN_FLIGHT;
 	performance->wait.abort = give_up;
 	performance->wait.undo = throw_away;
-	qs_http_response_init(performance->response);
 	if (r == 0)
 		r = qs_http_start(
 		        http, request, QS_FOREVER, handlers, performance, &performance->call);
-	return r < 0 ? r : qs_fiber_wait(performance->fiber, &performance->wait, deadline);
+	if (r == 0)
+		return qs_fiber_wait(performance->fiber, &performance->wait, deadline);
+	qs_http_response_refuse(performance->response, request);
+	return r;
 }
 
 int qs_http_perform(qs_task *self, qs_http *http, const struct qs_http_request *request,

@@ -14,6 +14,7 @@
 #include <quiesce/process.h>
 #include <quiesce/semaphore.h>
 
+#include "lib/http.h"
 #include "tests/unit/fiber_world.h"
 
 /* What a wait is done in; each kind uses what it needs. */
@@ -26,6 +27,8 @@ struct scene {
 	qs_mailbox *mailbox;
 	qs_task *tasks[2];
 	unsigned dropped;
+	struct qs_http http; /* whose driver only keeps ... */
+	qs_http_call *call;  /* ... this */
 };
 
 static struct scene scene;
@@ -333,6 +336,152 @@ static void tear_down_process(void)
 		(void)qs_loop_turn(world.loop, true);
 }
 
+/* --- HTTP --- */
+
+static int keep_call(qs_http_call *call)
+{
+	static char transfer;
+
+	ck_assert_ptr_null(scene.call);
+	call->transfer = &transfer;
+	scene.call = call;
+	qs_http_call_reached(call, QS_HTTP_WAITING);
+	return 0;
+}
+
+static void forget_call(qs_http_call *call)
+{
+	ck_assert_ptr_eq(scene.call, call);
+	scene.call = NULL;
+}
+
+static void resume_call(qs_http_call *call)
+{
+	(void)call;
+	ck_abort_msg("nothing was paused");
+}
+
+static void free_client(struct qs_http *http)
+{
+	qs_http_done(http);
+}
+
+static void set_up_http(void)
+{
+	static const struct qs_http_driver driver = {
+		.add = keep_call,
+		.resume = resume_call,
+		.drop = forget_call,
+		.free = free_client,
+	};
+
+	scene.http = (struct qs_http){ .driver = &driver, .loop = world.loop };
+	ck_assert_int_eq(qs_http_init(&scene.http, &(struct qs_http_options){ 0 }), 0);
+}
+
+/* Nothing of a request that was given up may be left with the driver. */
+static void tear_down_http(void)
+{
+	world_settle();
+	ck_assert_ptr_null(scene.call);
+	ck_assert_uint_eq(scene.http.active_count, 0);
+	qs_http_free(&scene.http);
+}
+
+/* Who has given up has nobody left to be answered. */
+static void answer_head(void)
+{
+	if (!scene.call)
+		return;
+	qs_http_call_status(scene.call, 200);
+	ck_assert_int_eq(qs_http_call_header(scene.call, "A", 1, "b", 1), 0);
+	ck_assert_int_eq(qs_http_call_head(scene.call), 0);
+}
+
+static void answer(void)
+{
+	qs_http_call *call = scene.call;
+
+	if (!call)
+		return;
+	answer_head();
+	ck_assert_int_eq(qs_http_call_data(call, "body", 4), 0);
+	scene.call = NULL;
+	call->transfer = NULL;
+	qs_http_call_over(call, 0);
+}
+
+static const struct qs_http_request request = { .url = "http://api.example/" };
+
+static int wait_answer(qs_task *self, uint64_t deadline)
+{
+	struct qs_http_response response;
+	int r = qs_http_perform(self, &scene.http, &request, deadline, &response);
+
+	ck_assert_int_eq(response.status, r == 0 ? 200 : 0);
+	ck_assert_str_eq(response.body, r == 0 ? "body" : "");
+	ck_assert_str_eq(response.host, "api.example");
+	qs_http_response_done(&response);
+	return r;
+}
+
+static int wait_head(qs_task *self, uint64_t deadline)
+{
+	struct qs_http_response response;
+	qs_http_stream *stream;
+	int r = qs_http_open(self, &scene.http, &request, deadline, &response, &stream);
+
+	ck_assert_int_eq(response.status, r == 0 ? 200 : 0);
+	qs_http_response_done(&response);
+	return r;
+}
+
+static qs_http_stream *stream_of_others;
+
+static int begin_stream(qs_http_call *call, const struct qs_http_response *response, void *arg)
+{
+	(void)response;
+	(void)arg;
+	return qs_http_stream_new(call, &stream_of_others);
+}
+
+static int no_data(qs_http_call *call, const void *data, size_t size, void *arg)
+{
+	(void)call, (void)data, (void)size, (void)arg;
+	return -EIO;
+}
+
+static void set_up_stream(void)
+{
+	const struct qs_http_handlers handlers = { .head = begin_stream, .data = no_data };
+	qs_http_call *call;
+
+	set_up_http();
+	ck_assert_int_eq(
+	        qs_http_start(&scene.http, &request, QS_FOREVER, &handlers, NULL, &call), 0);
+	world_settle();
+	answer_head();
+}
+
+static void tear_down_stream(void)
+{
+	qs_http_close(stream_of_others);
+	tear_down_http();
+}
+
+static int wait_bytes(qs_task *self, uint64_t deadline)
+{
+	char buffer[16];
+	ssize_t size = qs_http_read(self, stream_of_others, buffer, sizeof(buffer), deadline);
+
+	return size == 4 ? 0 : (int)size;
+}
+
+static void answer_data(void)
+{
+	ck_assert_int_eq(qs_http_call_data(scene.call, "body", 4), 0);
+}
+
 static const struct kind kinds[] = {
 	{ "sleep", true, false, nothing, wait_sleep, NULL, nothing },
 	{ "readable", true, false, set_up_pipe, wait_readable, write_byte, tear_down_pipe },
@@ -348,6 +497,9 @@ static const struct kind kinds[] = {
 	{ "join all", false, false, set_up_children, wait_all, open_gate, tear_down_children },
 	{ "join first", false, false, set_up_children, wait_first, open_gate, tear_down_children },
 	{ "join group", false, false, set_up_children, wait_group, open_gate, tear_down_children },
+	{ "HTTP answer", false, false, set_up_http, wait_answer, answer, tear_down_http },
+	{ "HTTP head", false, false, set_up_http, wait_head, answer_head, tear_down_http },
+	{ "HTTP stream", false, false, set_up_stream, wait_bytes, answer_data, tear_down_stream },
 	{ "process", false, true, set_up_process, wait_process, stop_process, tear_down_process },
 };
 
