@@ -10,14 +10,17 @@
 #include "daemon/config_http.h"
 #include "lib/macro.h"
 
+struct http_memory;
+
 struct http_made {
 	struct qs_http_request request; /* valid until http_made_done */
-	void *memory;                   /* private */
+	struct http_memory *memory;     /* private */
 };
 
 /*
- * `payload` may be NULL: none. -EINVAL: the payload lacks what a template names, or what comes out
- * is no URL or header; `problem` says which, for the caller, without a secret in it. -ENOMEM.
+ * `payload` may be NULL: none. -EINVAL: the payload lacks what a template names, or that does not
+ * fit there; -EMSGSIZE: something would become too large; `problem` says which, for the caller,
+ * without a secret or a value in it. -ENOMEM. The configuration outlives what is made.
  */
 QS_MUST_CHECK int http_request_make(const struct http_config *config, const json_t *payload,
         struct http_made *ret_made, char *problem, size_t problem_size);

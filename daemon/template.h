@@ -76,4 +76,8 @@ struct template_text {
 QS_MUST_CHECK int template_render(const struct template *template, enum template_form form,
         const json_t *payload, struct template_text *ret_text, char *problem, size_t problem_size);
 
+/* A value as compact JSON. -EMSGSIZE: larger than TEMPLATE_VALUES_MAX; -EINVAL: deeper than any
+ * payload may be; -ENOMEM. */
+QS_MUST_CHECK int template_render_json(const json_t *value, struct template_text *ret_text);
+
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/json_pointer.h"
+#include "daemon/payload.h"
 #include "daemon/template_internal.h"
 
 #define NUMBER_SIZE 40
@@ -17,6 +18,7 @@
 struct output {
 	char *data;
 	size_t size, capacity, limit;
+	unsigned depth; /* of JSON */
 	int error;
 };
 
@@ -159,7 +161,9 @@ static const char *word_of(const json_t *value)
 static void put_json(struct output *output, const json_t *value)
 {
 	char number[NUMBER_SIZE];
-	if (json_is_object(value))
+	if (output->depth++ > PAYLOAD_DEPTH_MAX)
+		output->error = output->error < 0 ? output->error : -EINVAL;
+	else if (json_is_object(value))
 		put_object(output, value);
 	else if (json_is_array(value))
 		put_list(output, value);
@@ -169,6 +173,7 @@ static void put_json(struct output *output, const json_t *value)
 		put_string(output, format_number(value, number));
 	else
 		put_string(output, word_of(value));
+	output->depth--;
 }
 
 /* --- values in other dresses --- */
@@ -306,7 +311,20 @@ static int render(const struct template *template, struct rendering *rendering)
 	if (r == -EMSGSIZE)
 		(void)refuse(rendering, "would be larger than %d MiB",
 		        TEMPLATE_VALUES_MAX / (1024 * 1024));
+	if (r == -EINVAL && output->error == r)
+		(void)refuse(rendering, "has more than %d levels", PAYLOAD_DEPTH_MAX);
 	return r;
+}
+
+int template_render_json(const json_t *value, struct template_text *ret_text)
+{
+	struct output output = { .limit = TEMPLATE_VALUES_MAX };
+	put_json(&output, value);
+	if (output.error == 0)
+		*ret_text = (struct template_text){ output.data, output.size };
+	else
+		output_done(&output);
+	return output.error;
 }
 
 int template_render(const struct template *template, enum template_form form, const json_t *payload,
