@@ -86,6 +86,19 @@ int main(void)
 	return 0;
 }
 END
+# Below another prefix than it was configured for: all of it goes there (but units of a /usr go where
+# systemd wants them), and is found from there.
+DESTDIR=$root/stray cmake --install "$build" --prefix /elsewhere >"$root/log" 2>&1 ||
+	fail 'cmake --install --prefix failed'
+find "$root/stray" -type f ! -path "$root/stray/elsewhere/*" ! -path '*/systemd/system/*' | grep . &&
+	fail 'this goes somewhere else than below the prefix'
+PKG_CONFIG_PATH=$(dirname "$(find "$root/stray" -name quiesce.pc)")
+export PKG_CONFIG_PATH
+# shellcheck disable=SC2046 # words
+"${CC:-cc}" "$root/user.c" -o "$root/user" $(pkg-config --cflags --libs quiesce) ||
+	fail 'a program does not build against another prefix'
+rm -r "$root/stray"
+
 PKG_CONFIG_PATH=$(dirname "$(find "$root" -name quiesce.pc)")
 export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR="$root"
 libraries=$(dirname "$(find "$root" -name libquiesce.so)")
