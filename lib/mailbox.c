@@ -241,17 +241,19 @@ int qs_mailbox_send(qs_task *self, qs_mailbox *mailbox, void *message, uint64_t 
 	return qs_fiber_wait(transfer.fiber, &transfer.wait, deadline);
 }
 
+/* Who came before goes first: what other threads have sent may not have been handed on yet. */
 static int receive_at_once(struct qs_mailbox *mailbox, void **ret_message)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&mailbox->lock);
-	if (list_empty(&mailbox->receivers) && take(mailbox, ret_message))
+	settle(mailbox);
+	if (mailbox->closed)
+		r = -ECANCELED;
+	else if (list_empty(&mailbox->receivers) && take(mailbox, ret_message))
 		settle(mailbox);
-	else if (mailbox->sender_count == 0)
-		r = -EPIPE;
 	else
-		r = -EAGAIN;
+		r = mailbox->sender_count == 0 ? -EPIPE : -EAGAIN;
 	pthread_mutex_unlock(&mailbox->lock);
 	return r;
 }

@@ -34,8 +34,8 @@ QS_EXPORT QS_MUST_CHECK int qs_mailbox_new(
         qs_group *group, const struct qs_mailbox_options *options, qs_mailbox **ret_mailbox);
 
 /*
- * Nothing is received any more: what lies in it is dropped, sends fail with -EPIPE, and waiting
- * receives with -ECANCELED. The memory goes with the last sender. NULL is fine. Loop thread.
+ * Nothing is received any more: what lies in it is dropped, sends fail with -EPIPE, and receives
+ * with -ECANCELED. The memory goes with the last sender. NULL is fine. Loop thread.
  */
 QS_EXPORT void qs_mailbox_close(qs_mailbox *mailbox);
 

@@ -183,6 +183,52 @@ static int send_and_kill(qs_task *self, void *arg)
 	return r;
 }
 
+static int receive_into(qs_task *self, void *arg)
+{
+	void *message;
+	int *ret = arg;
+
+	*ret = qs_mailbox_receive(self, mailbox, QS_FOREVER, &message);
+	return 0;
+}
+
+static int post_two_and_receive(qs_task *self, void *arg)
+{
+	ck_assert_int_eq(qs_mailbox_post(mailbox, number(1)), 0);
+	ck_assert_int_eq(qs_mailbox_post(mailbox, number(2)), 0);
+	qs_mailbox_remove_sender(mailbox);
+	return receive_into(self, arg);
+}
+
+/* The second heard "empty and nobody sends", because the first still seemed to wait. */
+START_TEST(all_that_lies_in_it_is_received_before_its_senders_are_gone)
+{
+	int first = 1, second = 1;
+
+	world_send_off(&world.root, receive_into, &first);
+	world_settle();
+	world_send_off(&world.root, post_two_and_receive, &second);
+	world_run();
+	ck_assert_int_eq(first, 0);
+	ck_assert_int_eq(second, 0);
+}
+END_TEST
+
+/* It waited for ever. */
+START_TEST(nobody_waits_in_one_that_is_closed)
+{
+	int result = 1;
+
+	qs_mailbox_close(mailbox);
+	world_send_off(&world.root, receive_into, &result);
+	world_run();
+	ck_assert_int_eq(result, -ECANCELED);
+	qs_mailbox_remove_sender(mailbox);
+	open_mailbox(1);
+	qs_mailbox_remove_sender(mailbox);
+}
+END_TEST
+
 START_TEST(a_message_handed_to_one_that_is_killed_is_dropped_not_lost)
 {
 	struct tally tally = { 0 };
@@ -334,6 +380,8 @@ int main(void)
 	tcase_add_test(fibers, what_lies_in_it_is_received_after_an_ask_too);
 	tcase_add_test(fibers, closing_it_ends_all_waits_and_drops_what_lies_in_it);
 	tcase_add_test(fibers, closing_it_ends_a_receive);
+	tcase_add_test(fibers, all_that_lies_in_it_is_received_before_its_senders_are_gone);
+	tcase_add_test(fibers, nobody_waits_in_one_that_is_closed);
 	tcase_add_test(fibers, a_message_handed_to_one_that_is_killed_is_dropped_not_lost);
 	tcase_add_test(fibers, a_hundred_thousand_conversations_leave_nothing_behind);
 	tcase_add_checked_fixture(threads, set_up_real, tear_down);
