@@ -103,10 +103,13 @@ void qs_fiber_run(void *argument)
 	struct qs_fiber *fiber = argument;
 
 	fiber->result = fiber->fn(&fiber->task, fiber->arg);
-	if (!list_empty(&fiber->groups))
-		qs_fiber_leave_groups(fiber);
-	if (fiber->deferred_count > 0 || fiber->has_owned)
-		qs_fiber_run_deferred(fiber);
+	/* Clean-ups may make groups of their own. */
+	do {
+		if (!list_empty(&fiber->groups))
+			qs_fiber_leave_groups(fiber);
+		if (fiber->deferred_count > 0 || fiber->has_owned)
+			qs_fiber_run_deferred(fiber);
+	} while (!list_empty(&fiber->groups));
 	fiber->over = true;
 	qs_fiber_context_switch(NULL, &fiber->fibers->loop);
 }

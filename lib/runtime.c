@@ -341,7 +341,6 @@ static void kill_the_rest(qs_runtime *runtime)
 {
 	if (runtime->context.task_count == 0)
 		return;
-	qs_group_close(&runtime->root);
 	qs_group_kill(&runtime->root, QS_CAUSE_SHUTDOWN);
 	wait_for_killed(runtime);
 	/* Threads may still stamp their records. */
@@ -372,8 +371,10 @@ void qs_runtime_free(qs_runtime *runtime)
 	if (!runtime)
 		return;
 	if (runtime->loop) {
-		kill_the_rest(runtime);
+		/* The last posts still find all that lives, and start nothing new. */
+		qs_group_close(&runtime->root);
 		qs_loop_close_posts(runtime->loop);
+		kill_the_rest(runtime);
 	}
 	qs_guard_stop(runtime->guard);
 	restore_signals(runtime);

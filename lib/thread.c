@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include <quiesce/fiber.h>
+
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/eventfd.h"
@@ -40,18 +42,35 @@ static bool stopping(struct qs_task *task)
 	return true;
 }
 
+/* In a simulation a call is played by the fiber that makes it. */
+static bool is_played(const qs_task *self)
+{
+	return self->kind->id != QS_KIND_THREAD;
+}
+
 qs_stop *qs_thread_stop(qs_task *self)
 {
 	struct qs_thread *thread = thread_of(self);
 
+	if (is_played(self))
+		return self->group->context->ground->stop;
 	thread->has_event = true;
 	return thread->stop;
+}
+
+static int play_wait(qs_task *self, uint64_t deadline)
+{
+	int r = qs_sleep(self, deadline);
+
+	return r == 0 || r == -ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
 int qs_thread_wait(qs_task *self, uint64_t deadline)
 {
 	struct qs_thread *thread = thread_of(self);
 
+	if (is_played(self))
+		return play_wait(self, deadline);
 	stamp(thread, QS_FOREVER);
 	int r = qs_stop_wait(thread->stop, deadline);
 	stamp(thread, qs_clock_read(&thread->ground->clock));
@@ -62,8 +81,9 @@ int qs_thread_wait(qs_task *self, uint64_t deadline)
 
 bool qs_thread_cancelled(qs_task *self)
 {
-	return atomic_load_explicit(&thread_of(self)->record->rung, memory_order_acquire) >=
-	       QS_RUNG_CANCEL;
+	const struct qs_record *record = is_played(self) ? self->record : thread_of(self)->record;
+
+	return atomic_load_explicit(&record->rung, memory_order_acquire) >= QS_RUNG_CANCEL;
 }
 
 /* --- waking those that are cancelled --- */
@@ -99,9 +119,10 @@ static void cancel(struct qs_task *task)
 {
 	struct qs_thread *thread = thread_of(task);
 	struct qs_threads *threads = thread->threads;
-	bool waits;
+	bool waits, deserted;
 
 	pthread_mutex_lock(&thread->hub->lock);
+	deserted = thread->deserted;
 	waits = thread->pooled && !list_empty(&thread->node) && thread->state == THREAD_WAITING;
 	if (waits) {
 		thread_hub_withdraw(thread);
@@ -110,6 +131,8 @@ static void cancel(struct qs_task *task)
 	thread_wake(thread);
 	pthread_mutex_unlock(&thread->hub->lock);
 	if (waits) {
+		if (deserted && thread->discard)
+			thread->discard(thread->arg);
 		qs_thread_unref(thread);
 		return;
 	}

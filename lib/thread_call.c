@@ -58,13 +58,24 @@ static void undo(struct qs_wait *wait)
 		call->discard(call->arg);
 }
 
-static int wait_for(struct call *call, uint64_t deadline)
+/* Whoever returned that: to the caller it means that the argument is not his any more. */
+static int let_go(const struct qs_call_options *options, void *arg, int r)
+{
+	if (options->abandonable && options->discard && (r == -ETIMEDOUT || r == -ECANCELED))
+		options->discard(arg);
+	return r;
+}
+
+static int wait_for(struct call *call, const struct qs_call_options *options, uint64_t deadline)
 {
 	int r = qs_fiber_wait(call->fiber, &call->wait, deadline);
 
+	/* Left behind with its argument. */
 	if (r < 0)
 		return r;
-	return call->why < 0 && call->result < 0 ? call->why : call->result;
+	if (call->why < 0 && call->result < 0)
+		return call->why;
+	return let_go(options, call->arg, call->result);
 }
 
 int qs_call_blocking(qs_task *self, const struct qs_call_options *options, qs_task_fn fn, void *arg,
@@ -80,9 +91,9 @@ int qs_call_blocking(qs_task *self, const struct qs_call_options *options, qs_ta
 	if (r == 0 && deadline <= qs_loop_now(context->loop))
 		r = -ETIMEDOUT;
 	if (r < 0)
-		return r;
+		return let_go(options, arg, r);
 	if (context->clock->is_virtual)
-		return fn(self, arg);
+		return let_go(options, arg, fn(self, arg));
 	struct call call = {
 		.wait = { .name = "blocking call", .nature = QS_WAIT_IN_FLIGHT },
 		.caller.done = call_done,
@@ -97,5 +108,5 @@ int qs_call_blocking(qs_task *self, const struct qs_call_options *options, qs_ta
 		call.wait.hurry = hurry;
 	}
 	r = qs_threads_call(self->group, options, fn, arg, &call.caller, &call.thread);
-	return r < 0 ? r : wait_for(&call, deadline);
+	return r < 0 ? r : wait_for(&call, options, deadline);
 }

@@ -42,8 +42,10 @@ struct qs_call_options {
 	const char *name; /* of the task that the call is, for people; NULL: "call" */
 	/*
 	 * Nobody needs to wait for its end. When the deadline or a cancel comes, the caller goes
-	 * on and the function is left behind; `discard` (may be NULL) gets the argument, in any
-	 * thread, once the function has returned. If it never does, it is abandoned in the end.
+	 * on and the function is left behind. With -ETIMEDOUT or -ECANCELED the argument is not the
+	 * caller's any more: `discard` (may be NULL) gets it, in any thread, once the function has
+	 * returned or if it will never begin. What never returns is abandoned in the end, and keeps
+	 * its thread of the pool until then.
 	 */
 	bool abandonable;
 	void (*discard)(void *arg);
@@ -54,7 +56,8 @@ struct qs_call_options {
  * fiber `self`. `fn` gets a task of its own, to be used as in qs_spawn_thread. What is not
  * abandonable is always waited for: at the deadline or the cancel it is itself cancelled, and this
  * returns when it has ended: its result if that is 0 or more, else -ETIMEDOUT or -ECANCELED.
- * `options` may be NULL. -ENOMEM, -EAGAIN. In a simulation `fn` is called where it is, with `self`.
+ * `options` may be NULL. -ENOMEM, -EAGAIN. In a simulation `fn` is called where it is, by the fiber:
+ * it gets `self`, and qs_thread_stop is the runtime's.
  */
 QS_EXPORT QS_MUST_CHECK int qs_call_blocking(qs_task *self, const struct qs_call_options *options,
         qs_task_fn fn, void *arg, uint64_t deadline);

@@ -85,6 +85,48 @@ START_TEST(it_does_not_end_before_the_tasks_of_its_groups)
 }
 END_TEST
 
+static int clean_up_slowly(qs_task *self, void *arg)
+{
+	uint64_t outer = qs_shield_begin(self, QS_FOREVER);
+
+	(void)arg;
+	(void)qs_sleep(self, qs_in(self, QS_SEC));
+	qs_shield_end(self, outer);
+	note("c");
+	return 0;
+}
+
+static void clean_up_in_a_group(void *arg)
+{
+	(void)arg;
+	world_send_off(new_group(&world.root, NULL), clean_up_slowly, NULL);
+}
+
+static int defer_a_group(qs_task *self, void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(qs_defer(self, note_arg, letter('a')), 0);
+	return qs_defer(self, clean_up_in_a_group, NULL);
+}
+
+/* The fiber ended before it, and the group was left with a list that pointed into a free stack. */
+START_TEST(a_group_that_a_clean_up_makes_is_waited_for_too)
+{
+	qs_task *task = world_spawn(&world.root, defer_a_group, NULL);
+	int dummy = 0;
+
+	order[0] = '\0';
+	world_settle();
+	ck_assert_int_eq(qs_task_result(task, &(struct qs_result){ 0 }), -EINPROGRESS);
+	world_run();
+	ck_assert_str_eq(order, "ac");
+	ck_assert_uint_eq(world_result(task).verdict, QS_VERDICT_FINISHED);
+	world_send_off(&world.root, return_arg, &dummy);
+	world_run();
+	ck_assert(list_empty(&world.root.groups));
+}
+END_TEST
+
 START_TEST(asked_alone_it_passes_the_ask_on_to_its_groups)
 {
 	struct nursery nursery = {
@@ -320,6 +362,7 @@ END_TEST
 
 static void add_tests(TCase *tcase)
 {
+	tcase_add_test(tcase, a_group_that_a_clean_up_makes_is_waited_for_too);
 	tcase_add_test(tcase, it_does_not_end_before_the_tasks_of_its_groups);
 	tcase_add_test(tcase, asked_alone_it_passes_the_ask_on_to_its_groups);
 	tcase_add_test(tcase, killed_it_takes_its_groups_along_and_cleans_up_after_them);

@@ -177,6 +177,25 @@ START_TEST(a_runtime_that_lives_is_freed_with_all_that_lives_in_it)
 }
 END_TEST
 
+static int spawned; /* by a post */
+
+static void spawn_late(void *arg)
+{
+	spawned = qs_spawn_fiber(qs_root(arg), NULL, sleep_for_ever, NULL, NULL);
+}
+
+/* It was let in, and the runtime was freed under its feet. */
+START_TEST(what_was_posted_is_called_before_it_is_freed_and_starts_nothing)
+{
+	qs_runtime *runtime = make(&quiet);
+
+	spawned = 1;
+	ck_assert_int_eq(qs_post(runtime, spawn_late, runtime), 0);
+	qs_runtime_free(runtime);
+	ck_assert_int_eq(spawned, -ESHUTDOWN);
+}
+END_TEST
+
 START_TEST(the_signals_are_let_in_again_and_one_that_came_late_harms_nobody)
 {
 	sigset_t mask;
@@ -377,6 +396,7 @@ static TCase *tests_of_runs(void)
 	tcase_add_loop_test(tcase, in_a_simulation_too_and_its_time_is_its_own, 0, 2);
 	tcase_add_test(tcase, a_simulation_in_which_nothing_can_happen_says_so);
 	tcase_add_test(tcase, a_runtime_that_lives_is_freed_with_all_that_lives_in_it);
+	tcase_add_test(tcase, what_was_posted_is_called_before_it_is_freed_and_starts_nothing);
 	tcase_add_test(tcase, the_signals_are_let_in_again_and_one_that_came_late_harms_nobody);
 	tcase_add_test(tcase, signals_that_are_kept_stay_with_the_program);
 	tcase_add_test(tcase, a_task_that_polls_in_a_long_turn_does_not_seem_to_lag);

@@ -260,6 +260,65 @@ START_TEST(a_call_that_waits_for_a_worker_is_cancelled_unbegun)
 }
 END_TEST
 
+/* Nobody discarded what never began: it leaked. */
+START_TEST(the_argument_of_a_call_that_timed_out_is_discarded_begun_or_not)
+{
+	const struct qs_call_options abandonable = { .abandonable = true, .discard = note_discard };
+	struct call first = { .fn = block_on_release };
+	struct call queued = { .options = abandonable, .fn = return_arg, .span = 20 * QS_MSEC };
+	struct call late = { .options = abandonable, .fn = return_arg, .span = 1 };
+	int error = -ETIMEDOUT;
+	struct call itself = { .options = abandonable, .fn = return_arg, .arg = &error };
+
+	qs_runtime_free(runtime);
+	struct qs_runtime_options options = plain;
+	options.thread_limit = 1;
+	ck_assert_int_eq(qs_runtime_new_with(&options, &runtime), 0);
+	ck_assert_int_eq(qs_spawn_fiber(qs_root(runtime), NULL, make_call, &first, NULL), 0);
+	ck_assert_int_eq(qs_spawn_fiber(qs_root(runtime), NULL, make_call, &queued, NULL), 0);
+	while (queued.result == 0)
+		(void)qs_loop_turn(runtime->loop, true);
+	ck_assert_int_eq(queued.result, -ETIMEDOUT);
+	ck_assert_uint_eq(atomic_load(&discards), 1);
+	ck_assert_int_eq(qs_spawn_fiber(qs_root(runtime), NULL, make_call, &late, NULL), 0);
+	while (late.result == 0)
+		(void)qs_loop_turn(runtime->loop, true);
+	ck_assert_int_eq(late.result, -ETIMEDOUT);
+	ck_assert_uint_eq(atomic_load(&discards), 2);
+	atomic_store(&release, true);
+	call_and_run(&itself, 0);
+	ck_assert_int_eq(itself.result, -ETIMEDOUT);
+	ck_assert_uint_eq(atomic_load(&discards), 3);
+}
+END_TEST
+
+static int use_self(qs_task *self, void *arg)
+{
+	(void)arg;
+	ck_assert(!qs_stopping(self));
+	ck_assert(!qs_thread_cancelled(self));
+	ck_assert(!qs_stop_is_set(qs_thread_stop(self)));
+	ck_assert_int_eq(qs_thread_wait(self, qs_in(self, QS_SEC)), -ETIMEDOUT);
+	ck_assert_int_eq(qs_shutdown(runtime, "the test"), 0);
+	ck_assert_int_eq(qs_thread_wait(self, QS_FOREVER), 0);
+	ck_assert(qs_stop_is_set(qs_thread_stop(self)));
+	return 4;
+}
+
+/* It took the fiber for a thread, and crashed. */
+START_TEST(in_a_simulation_a_call_may_use_what_threads_use)
+{
+	struct call call = { .fn = use_self };
+
+	qs_runtime_free(runtime);
+	ck_assert_int_eq(qs_runtime_new_with(
+	                         &(struct qs_runtime_options){ .virtual_clock = true }, &runtime),
+	        0);
+	call_and_run(&call, 0);
+	ck_assert_int_eq(call.result, 4);
+}
+END_TEST
+
 START_TEST(in_a_simulation_a_call_runs_where_it_is_and_threads_are_refused)
 {
 	int value = 3;
@@ -293,6 +352,8 @@ int main(void)
 	        QS_RUNG_CANCEL, QS_RUNG_KILL + 1);
 	tcase_add_test(tcase, the_pool_has_no_more_threads_than_its_limit);
 	tcase_add_test(tcase, a_call_that_waits_for_a_worker_is_cancelled_unbegun);
+	tcase_add_test(tcase, the_argument_of_a_call_that_timed_out_is_discarded_begun_or_not);
+	tcase_add_test(tcase, in_a_simulation_a_call_may_use_what_threads_use);
 	tcase_add_test(tcase, in_a_simulation_a_call_runs_where_it_is_and_threads_are_refused);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
