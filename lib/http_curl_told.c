@@ -26,6 +26,25 @@ static int open_socket(struct qs_http_transfer *transfer, const struct curl_sock
 	return fd;
 }
 
+static bool is_idempotent(const char *method)
+{
+	return strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0;
+}
+
+/*
+ * When a kept connection breaks without an answer, libcurl tries again over another. But the server
+ * may have received it: what must not happen twice does not.
+ */
+static bool is_sent_twice(struct qs_http_transfer *transfer)
+{
+	const struct qs_http_call *call = transfer->call;
+
+	if (!call->sent_any || transfer->redirecting || is_idempotent(call->method))
+		return false;
+	transfer->failure = -ECONNRESET;
+	return true;
+}
+
 /* The name is resolved, and an address is tried; there may be several. */
 static curl_socket_t on_open(
         void *arg, curlsocktype purpose _unused_, struct curl_sockaddr *address)
@@ -33,7 +52,7 @@ static curl_socket_t on_open(
 	struct qs_http_transfer *transfer = arg;
 	int fd;
 
-	if (!transfer->call)
+	if (!transfer->call || is_sent_twice(transfer))
 		return CURL_SOCKET_BAD;
 	fd = open_socket(transfer, address);
 	/* A kernel without IPv6 is none of our failures. */
@@ -56,11 +75,6 @@ static int on_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-static bool is_idempotent(const char *method)
-{
-	return strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0;
-}
-
 static bool speaks_tls(CURL *easy)
 {
 	const char *scheme = NULL;
@@ -69,11 +83,7 @@ static bool speaks_tls(CURL *easy)
 	       strcasecmp(scheme, "https") == 0;
 }
 
-/*
- * The connection is there and the request is about to be sent. When a kept connection breaks
- * without an answer, libcurl tries again over a new one. But the server may have received it: what
- * must not happen twice does not.
- */
+/* The connection is there and the request is about to be sent. */
 static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused_,
         int port _unused_, int local_port _unused_)
 {
@@ -82,10 +92,8 @@ static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused
 
 	if (!call)
 		return CURL_PREREQFUNC_ABORT;
-	if (call->sent_any && !transfer->redirecting && !is_idempotent(call->method)) {
-		transfer->failure = -ECONNRESET;
+	if (is_sent_twice(transfer))
 		return CURL_PREREQFUNC_ABORT;
-	}
 	transfer->redirecting = false;
 	call->is_https = speaks_tls(transfer->easy);
 	if (call->is_https &&
