@@ -1,27 +1,32 @@
 #include "daemon/http_shape.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* What of a template is fixed, up to the first payload. */
-static int fixed_text(const struct template *template, char **ret_text, bool *ret_whole)
+/* A template with a letter for each place, and how much comes before the first of them. */
+static int example_of(const struct template *template, char **ret_text, size_t *ret_fixed)
 {
-	size_t count, size = 0, end = 0;
+	size_t count, size = 1, fixed = SIZE_MAX;
 	const struct template_part *parts = template_parts(template, &count);
-	while (end < count && parts[end].kind != TEMPLATE_PAYLOAD)
-		size += parts[end++].size;
+	for (size_t i = 0; i < count; i++)
+		size += parts[i].size + 1;
 	/* Never less than a scheme, so that what compilers know of sizes is no riddle. */
 	char *text = malloc(size + sizeof("https://")), *to = text;
 	if (!text)
 		return -ENOMEM;
-	for (size_t i = 0; i < end; i++)
-		to = mempcpy(to, parts[i].text, parts[i].size);
+	for (size_t i = 0; i < count; i++) {
+		bool place = parts[i].kind == TEMPLATE_PAYLOAD;
+		if (place)
+			fixed = MIN(fixed, (size_t)(to - text));
+		to = place ? mempcpy(to, "x", 1) : mempcpy(to, parts[i].text, parts[i].size);
+	}
 	*to = 0;
 	*ret_text = text;
-	*ret_whole = end == count;
+	*ret_fixed = fixed;
 	return 0;
 }
 
@@ -126,27 +131,33 @@ static int check_authority(
 	return 0;
 }
 
+/* Where the authority begins, behind the scheme. 0: there is no scheme that is known. */
+static size_t find_authority(const char *text, bool *ret_tls)
+{
+	*ret_tls = strncasecmp(text, "https://", 8) == 0;
+	if (!*ret_tls && strncasecmp(text, "http://", 7) != 0)
+		return 0;
+	return *ret_tls ? 8 : 7;
+}
+
 int http_shape_url(const struct template *url, struct http_target *ret_target, char *problem,
         size_t problem_size)
 {
 	struct http_target target = { 0 };
 	_cleanup_(wipep) char *text = NULL;
-	bool whole;
-	int r = fixed_text(url, &text, &whole);
+	size_t fixed;
+	int r = example_of(url, &text, &fixed);
 	if (r < 0)
 		return r;
-	target.tls = strncasecmp(text, "https://", 8) == 0;
-	if (!target.tls && strncasecmp(text, "http://", 7) != 0)
+	size_t begin = find_authority(text, &target.tls);
+	size_t end = begin + strcspn(text + begin, "/?#");
+	if (begin == 0 && fixed == SIZE_MAX)
 		return refuse(problem, problem_size,
-		        whole ? "is no URL that is known: begin it with http:// or https://"
-		              : "has a place for the payload before its path: no payload may "
-		                "choose where a request goes; write scheme and host");
-	char *authority = strchr(text, '/') + 2;
-	size_t length = strcspn(authority, "/?#");
-	if (!whole && authority[length] == 0)
+		        "is no URL that is known: begin it with http:// or https://");
+	if (begin == 0 || fixed <= end)
 		return refuse(problem, problem_size,
-		        "has a place for the payload in its host: no payload may choose where a "
-		        "request goes; write the host and a / behind it");
+		        "has a place for the payload before its path: no payload may choose where "
+		        "a request goes; write scheme, host and a / behind them");
 	if (!all_characters_fit(url))
 		return refuse(problem, problem_size,
 		        "has characters that no URL has: percent-encode them, and leave out # and "
@@ -154,8 +165,8 @@ int http_shape_url(const struct template *url, struct http_target *ret_target, c
 	if (http_shape_climbs(text))
 		return refuse(problem, problem_size,
 		        "has . or .. in its path: write the path that is meant");
-	authority[length] = 0;
-	r = check_authority(authority, &target, problem, problem_size);
+	text[end] = 0;
+	r = check_authority(text + begin, &target, problem, problem_size);
 	if (r == 0)
 		*ret_target = target;
 	return r;

@@ -76,7 +76,8 @@ int payload_parse(
 		*ret_json = json;
 		return 0;
 	}
-	if (json_error_code(&error) == json_error_out_of_memory)
+	/* Where memory ends the parser has nothing to say, more often than not. */
+	if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == 0)
 		return -ENOMEM;
 	(void)snprintf(problem, problem_size, "is no JSON: line %d, column %d: %s", error.line,
 	        error.column, describe(&error));

@@ -12,7 +12,8 @@
 #include "daemon/payload.h"
 #include "daemon/template_internal.h"
 
-#define NUMBER_SIZE 40
+#define NUMBER_SIZE  40
+#define PROBLEM_SIZE 256
 
 /* A text that grows; its first error sticks. */
 struct output {
@@ -360,8 +361,10 @@ int template_makes_json(const struct template *template)
 	}
 	if (output.error < 0)
 		return output.error;
-	json_t *json =
-	        json_loadb(output.data ? output.data : "", output.size, JSON_DECODE_ANY, NULL);
+	char problem[PROBLEM_SIZE];
+	json_t *json = NULL;
+	int r = payload_parse(
+	        output.data ? output.data : "", output.size, &json, problem, sizeof(problem));
 	json_decref(json);
-	return json != NULL;
+	return r == -ENOMEM ? r : json != NULL;
 }

@@ -48,7 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require((errors.count > 0) == (errors.text[0] != 0));
 	for (size_t i = 0; config && i < config->worker_count; i++) {
 		const struct worker_config *worker = &config->workers[i];
-		require(worker->exec && worker->exec[0] && worker->after && worker->environment);
+		int whats = (worker->exec != NULL) + (worker->module_path != NULL) +
+		            (worker->http.url != NULL);
+		require(whats == 1 && worker->after && worker->environment);
+		require(!worker->exec || worker->exec[0]);
+		require(!worker->http.url || (worker->http.method && worker->when != WHEN_ALWAYS));
+		require(worker->http.headers && worker->call.cache_headers);
 		require(worker_config_same_run(worker, worker));
 	}
 	config_errors_done(&errors);

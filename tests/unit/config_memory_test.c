@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "daemon/config_internal.h"
 
 static long budget = -1; /* allocations until they fail; below 0: never */
@@ -129,6 +131,34 @@ START_TEST(a_bad_file_leaves_nothing_behind_wherever_memory_ends)
 }
 END_TEST
 
+static const char http[] = "workers:\n"
+                           "  poll:\n"
+                           "    when: every 1s\n"
+                           "    http:\n"
+                           "      url: https://h/a\n"
+                           "      method: GET\n"
+                           "      ca_file: /ca\n"
+                           "      retry: { attempts: 2, statuses: [500], budget: 5% }\n"
+                           "      expect: { status: [200], pointer: /a, equals: { b: [1, x] } }\n"
+                           "      save: /f\n"
+                           "  gate:\n"
+                           "    when: call\n"
+                           "    cache: { size: 1, headers: [A, B] }\n"
+                           "    http:\n"
+                           "      url: 'http://h/{{payload.id}}?q=1'\n"
+                           "      headers: { A: 'x {{payload/a}}', B: y, Authorization: z }\n"
+                           "      body: '{\"p\": \"{{payload.p}}\", \"q\": {{payload}}}'\n"
+                           "  sum: { exec: [x], when: call, call: { type: a/b } }\n"
+                           "  once: { when: once, http: { url: 'http://h/' } }\n";
+
+START_TEST(http_leaves_nothing_behind_wherever_memory_ends)
+{
+	long rounds;
+	ck_assert_int_eq(read_starving(http, &rounds), 0);
+	ck_assert_int_gt(rounds, 100);
+}
+END_TEST
+
 START_TEST(files_and_directories_leave_nothing_behind_wherever_memory_ends)
 {
 	int r = -ENOMEM;
@@ -154,10 +184,12 @@ END_TEST
 
 int main(void)
 {
+	json_set_alloc_funcs(malloc, free);
 	Suite *suite = suite_create("config_memory");
 	TCase *starving = tcase_create("starving");
 	tcase_add_test(starving, a_good_file_leaves_nothing_behind_wherever_memory_ends);
 	tcase_add_test(starving, a_bad_file_leaves_nothing_behind_wherever_memory_ends);
+	tcase_add_test(starving, http_leaves_nothing_behind_wherever_memory_ends);
 	tcase_add_test(starving, files_and_directories_leave_nothing_behind_wherever_memory_ends);
 	suite_add_tcase(suite, starving);
 	SRunner *runner = srunner_create(suite);
