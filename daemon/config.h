@@ -75,6 +75,7 @@ struct config {
 	struct worker_config *workers; /* in the order of the files */
 	size_t worker_count;
 	unsigned calls;            /* that live and have begun by it */
+	unsigned runs;             /* likewise, of polls */
 	struct config_file *files; /* owns the names that marks point to */
 };
 

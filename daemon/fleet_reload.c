@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/fleet_internal.h"
+#include "daemon/http_poll.h"
 
 /* One worker of the new configuration: an old one that follows it, or a new one. */
 struct successor {
@@ -143,6 +144,7 @@ static void follow(struct successor *successor, const struct worker_config *conf
 	bool was_removed = TAKE(worker->removed, false);
 
 	worker->config = config;
+	http_poll_renew(worker->poll);
 	if (successor->is_new) {
 		change->added++;
 		return;
@@ -238,7 +240,7 @@ static void free_unused_configs(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->old_count; i++) {
 		struct config *config = fleet->old[i];
 
-		if (config->calls > 0)
+		if (config->calls > 0 || config->runs > 0)
 			fleet->old[kept++] = config;
 		else
 			config_free(config);

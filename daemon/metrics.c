@@ -8,6 +8,7 @@
 
 #include "daemon/control.h"
 #include "daemon/daemon.h"
+#include "daemon/http_poll.h"
 
 static void begin_family(FILE *out, const char *name, const char *type, const char *help)
 {
@@ -100,6 +101,31 @@ static void write_counts_of_workers(const struct daemon *daemon, FILE *out)
 	}
 }
 
+static void write_polls(const struct daemon *daemon, FILE *out)
+{
+	begin_family(out, "http_requests_total", "counter", "Runs of polls, by outcome.");
+	list_for_each (node, &daemon->fleet.workers) {
+		const struct worker *worker = list_entry(node, struct worker, node);
+
+		for (unsigned i = 0; worker->poll && i < POLL_OUTCOME_COUNT; i++)
+			write_of_worker(out, "http_requests_total", worker->config->name, "outcome",
+			        poll_outcome_name((enum poll_outcome)i), worker->poll->outcomes[i]);
+	}
+	begin_family(out, "http_request_seconds", "summary", "How long answers took.");
+	list_for_each (node, &daemon->fleet.workers) {
+		const struct worker *worker = list_entry(node, struct worker, node);
+
+		if (!worker->poll)
+			continue;
+		fputs("quiesced_http_request_seconds_sum{worker=\"", out);
+		write_label(out, worker->config->name);
+		fprintf(out, "\"} %" PRIu64 ".%06u\n", worker->poll->latency / QS_SEC,
+		        (unsigned)(worker->poll->latency % QS_SEC / QS_USEC));
+		write_of_worker(out, "http_request_seconds_count", worker->config->name, NULL, NULL,
+		        worker->poll->answers);
+	}
+}
+
 /* From the ledger, so that a worker which a reload removed keeps its counts: counters never fall.
  */
 static void write_tasks(const struct daemon *daemon, FILE *out)
@@ -129,6 +155,7 @@ int metrics_write(const struct daemon *daemon, char **ret_text, size_t *ret_size
 	write_daemon(daemon, out);
 	write_states(daemon, out);
 	write_counts_of_workers(daemon, out);
+	write_polls(daemon, out);
 	write_tasks(daemon, out);
 	bool failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {

@@ -9,6 +9,7 @@
 
 #include "daemon/control_internal.h"
 #include "daemon/daemon.h"
+#include "daemon/http_poll.h"
 #include "daemon/module_told.h"
 
 /* --- small values --- */
@@ -250,6 +251,8 @@ json_t *view_worker(const struct worker *worker, bool full)
 	put_last_ending(&view, worker);
 	put(&view, "counts", counts_of(worker->owner));
 	put(&view, "task", task_of(worker));
+	if (worker->poll)
+		put(&view, "last", http_poll_view(worker->poll));
 	if (told_of(worker))
 		put(&view, "module", view_told(told_of(worker), now));
 	if (full) {

@@ -8,6 +8,7 @@
 
 #include "daemon/callee.h"
 #include "daemon/fleet.h"
+#include "daemon/http_poll.h"
 #include "daemon/worker_internal.h"
 
 static uint64_t now_of(const struct worker *worker)
@@ -56,7 +57,7 @@ static void tell_failed_start(const struct worker *worker)
 
 static const struct work *work_of(const struct worker_config *config)
 {
-	return config->module_path ? &module_work : &exec_work;
+	return config->http.url ? &http_work : config->module_path ? &module_work : &exec_work;
 }
 
 static void begin_calls(struct worker *worker)
@@ -331,8 +332,10 @@ static void tell_end(const struct worker *worker, enum qs_verdict verdict)
 		.verdict = qs_verdict_name(verdict) };
 
 	span_format(qs_time_sub(now_of(worker), worker->started_at), ran, sizeof(ran));
-	log_event(well ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, &fields, "ended: %s, %s, after %s",
-	        fields.verdict, worker->detail, ran);
+	log_event(worker->work->logs_ends ? LOG_LEVEL_DEBUG
+	          : well                  ? LOG_LEVEL_INFO
+	                                  : LOG_LEVEL_WARNING,
+	        &fields, "ended: %s, %s, after %s", fields.verdict, worker->detail, ran);
 	if (!list_empty(&worker->fleet->events->observers))
 		events_emit(worker->fleet->events, "worker-ended",
 		        json_pack("{s:s, s:s, s:s}", "worker", worker->config->name, "verdict",
@@ -484,6 +487,7 @@ void worker_free(struct worker *worker)
 	if (worker->run)
 		worker->work->free(worker->run);
 	callee_free_all(worker);
+	http_poll_free(worker->poll);
 	list_remove(&worker->node);
 	qs_group_done(&worker->group);
 	qs_heartbeat_done(&worker->heartbeat);

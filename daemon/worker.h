@@ -37,6 +37,7 @@ const char *worker_state_name(enum worker_state state);
 #define WORKER_TEXT_MAX   256
 #define WORKER_LINES_KEPT 16
 
+struct http_poll;
 struct module_told;
 struct worker;
 
@@ -56,9 +57,10 @@ struct work {
 	void (*free)(struct run *run); /* after its task has ended, or was abandoned */
 	/* What it tells of tasks of its own; NULL: nothing. May be NULL. */
 	const struct module_told *(*told)(struct run *run);
+	bool logs_ends; /* the ends of runs are in the log already, by itself */
 };
 
-extern const struct work exec_work, module_work;
+extern const struct work exec_work, http_work, module_work;
 
 struct worker {
 	struct fleet *fleet;
@@ -83,6 +85,7 @@ struct worker {
 	bool skip_told;            /* the log knows that this run makes slots be skipped */
 	bool hopeless;             /* this run could not begin, and no other would */
 
+	struct http_poll *poll; /* what lasts of an `http` worker's runs; NULL: nothing yet */
 	struct qs_backoff backoff;
 	struct qs_rate limit;
 	uint64_t restarts;          /* how often it was started again by policy */
