@@ -310,18 +310,7 @@ static int fail_turn(struct call *call, int error)
 		        call_config(call)->call.backlog);
 	if (error == -ETIMEDOUT)
 		return call_fail(call, -ETIME, 504, "its turn did not come in time");
-	return call_fail(call, error, 503, "ended while it waited for its turn");
-}
-
-static int fail_by_outcome(qs_task *self, const struct exec_call *work)
-{
-	bool asked = qs_stopping(self), stopped = asked && work->verdict == QS_VERDICT_STOPPED;
-	const char *besides = asked ? ", asked to stop" : "";
-	char text[128];
-
-	qs_outcome_describe(work->outcome, text, sizeof(text));
-	return call_fail(work->call, stopped ? -ESHUTDOWN : -EREMOTEIO, asked ? 503 : 502,
-	        "%s%s%s%s", text, besides, work->tail_size > 0 ? ": " : "", work->tail);
+	return call_fail(call, error, 503, "waiting for its turn");
 }
 
 static int take_answer(struct exec_call *work)
@@ -334,6 +323,19 @@ static int take_answer(struct exec_call *work)
 		return call_fail(work->call, -ENOMEM, 503, "out of memory");
 	result->status = 200;
 	return 0;
+}
+
+static int fail_by_outcome(qs_task *self, struct exec_call *work)
+{
+	bool asked = qs_stopping(self), stopped = asked && work->verdict == QS_VERDICT_STOPPED;
+	char text[128];
+
+	/* What it has answered until then may help. */
+	if (work->size > 0)
+		(void)!take_answer(work);
+	qs_outcome_describe(work->outcome, text, sizeof(text));
+	return call_fail(work->call, stopped ? -ESHUTDOWN : -EREMOTEIO, asked ? 503 : 502, "%s%s%s",
+	        text, work->tail_size > 0 ? ": " : "", work->tail);
 }
 
 static int judge(qs_task *self, struct exec_call *work, bool late)
@@ -354,6 +356,17 @@ static int judge(qs_task *self, struct exec_call *work, bool late)
 	return fail_by_outcome(self, work);
 }
 
+static void exec_call_describe(const struct call *call, char *buffer, size_t size)
+{
+	const struct exec_call *work = call->work;
+	const struct qs_task *task = work->process ? qs_process_task(work->process) : NULL;
+
+	if (task)
+		task->kind->describe(task, buffer, size);
+	else
+		snprintf(buffer, size, "waiting for its turn");
+}
+
 /* Until nothing of the tree is left. One that is late is ended by its own ladder. */
 static int await_end(qs_task *self, struct exec_call *work, qs_group *group, uint64_t deadline)
 {
@@ -364,10 +377,12 @@ static int await_end(qs_task *self, struct exec_call *work, qs_group *group, uin
 		qs_group_stop(group);
 		r = qs_group_join(self, group, QS_FOREVER, NULL);
 	}
+	if (!work->process)
+		return judge(self, work, late);
 	/* Its process has heard of that too; the call is not over before it. */
-	if (r < 0)
-		return call_fail(work->call, r, 503, "ended before it had answered");
-	return judge(self, work, late);
+	char text[128];
+	exec_call_describe(work->call, text, sizeof(text));
+	return call_fail(work->call, r, 503, "%s", text);
 }
 
 static int exec_call_run(qs_task *self, struct call *call)
@@ -398,17 +413,6 @@ static void exec_call_look(const struct call *call, struct call_standing *standi
 	standing->state = work->process ? CALL_RUNNING : CALL_QUEUED;
 	standing->attempts = call->result.attempts;
 	standing->received = call->result.received;
-}
-
-static void exec_call_describe(const struct call *call, char *buffer, size_t size)
-{
-	const struct exec_call *work = call->work;
-	const struct qs_task *task = work->process ? qs_process_task(work->process) : NULL;
-
-	if (task)
-		task->kind->describe(task, buffer, size);
-	else
-		snprintf(buffer, size, "waiting for its turn");
 }
 
 const struct call_kind exec_call_kind = {

@@ -178,14 +178,14 @@ static void on_pushed(struct qs_task *task, enum qs_rung rung, void *arg)
 static void say_result(const struct poll_run *run, char *text, size_t size)
 {
 	const struct qs_http_response *response = &run->answer.response;
-	char head[160] = "", span[32];
+	char head[96] = "", span[32];
 
 	span_format(response->times.total, span, sizeof(span));
 	if (response->status > 0)
 		snprintf(head, sizeof(head), "%d in %s, %llu bytes%s", response->status, span,
 		        (unsigned long long)response->received,
 		        run->answer.attempts > 1 ? ", the last of several attempts" : "");
-	snprintf(text, size, "%s%s%.160s", head, *head && *run->problem ? ": " : "", run->problem);
+	snprintf(text, size, "%s%s%.150s", head, *head && *run->problem ? ": " : "", run->problem);
 }
 
 static void remember(const struct poll_run *run, uint64_t now)

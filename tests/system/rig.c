@@ -83,7 +83,8 @@ static void exec_daemon(struct rig *rig, int log_fd, const char **arguments)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setpgid(0, 0);
-	/* A test that fails leaves no daemon behind; the daemon's own children see to themselves. */
+	/* A test that fails leaves no daemon behind; the daemon's own children see to themselves.
+	 */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (chdir(rig->directory) < 0)
 		_exit(125);
@@ -338,7 +339,9 @@ const char *rig_verdict(const json_t *report, const char *worker)
 	size_t i;
 
 	json_array_foreach (json_object_get(report, "tasks"), i, task) {
-		if (strcmp(json_string_value(json_object_get(task, "worker")), worker) == 0)
+		const char *owner = json_string_value(json_object_get(task, "worker"));
+
+		if (owner && strcmp(owner, worker) == 0)
 			verdict = json_string_value(json_object_get(task, "verdict"));
 	}
 	return verdict;
