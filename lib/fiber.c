@@ -19,9 +19,9 @@
 /* Beyond those that were ready at the start, so many go on in the same turn. */
 #define TURN_EXTRA 256U
 
-#define PREFETCH_AHEAD  3U
-#define PREFETCH_FRAMES 6 /* lines of the cache */
-#define PREFETCH_LINES  3
+#define PREFETCH_AHEAD 3U
+#define FRAME_LINES    6 /* of the cache */
+#define HOT_LINES      3
 
 struct qs_fiber *qs_fiber_of(qs_task *task)
 {
@@ -68,17 +68,6 @@ static void shuffle_first(struct qs_fibers *fibers)
 	fibers->random = random.state;
 }
 
-/* Among very many fibers everything about the next one is far away: itself and its latest frames.
- */
-static void prefetch(const struct qs_fiber *fiber)
-{
-	const char *lines = (const char *)fiber;
-
-	for (int i = -PREFETCH_FRAMES; i < PREFETCH_LINES; i++)
-		__builtin_prefetch(lines + i * 64L, 1);
-	__builtin_prefetch(qs_fiber_stack(fiber), 1);
-}
-
 static struct qs_fiber *take_ready(struct qs_fibers *fibers)
 {
 	struct qs_ready *ready = &fibers->ready;
@@ -89,8 +78,13 @@ static struct qs_fiber *take_ready(struct qs_fibers *fibers)
 	ready->head++;
 	ready->count--;
 	if (ready->count > PREFETCH_AHEAD) {
-		prefetch(*qs_ready_at(ready, PREFETCH_AHEAD));
-		__builtin_prefetch((*qs_ready_at(ready, PREFETCH_AHEAD / 2))->task.record, 1);
+		/* Among very many fibers everything about the next one is far away. */
+		const struct qs_fiber *later = *qs_ready_at(ready, PREFETCH_AHEAD);
+
+		PREFETCH_LINES(
+		        (const char *)later - FRAME_LINES * CACHE_LINE, FRAME_LINES + HOT_LINES);
+		PREFETCH_LINES(qs_fiber_stack(later), 1);
+		PREFETCH_LINES((*qs_ready_at(ready, PREFETCH_AHEAD / 2))->task.record, 1);
 	}
 	return fiber;
 }

@@ -8,9 +8,9 @@
 
 #include <quiesce/export.h>
 
-#define _cleanup_(function)     __attribute__((cleanup(function)))
+#define _cleanup_(function)   __attribute__((cleanup(function)))
 #define _printf_(text, first) __attribute__((__format__(__printf__, text, first)))
-#define _unused_                __attribute__((unused))
+#define _unused_              __attribute__((unused))
 
 #define ARRAY_SIZE(array)                   (sizeof(array) / sizeof((array)[0]))
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -24,6 +24,20 @@
 		(variable) = (empty);                     \
 		_taken;                                   \
 	})
+
+#define CACHE_LINE 64
+
+/*
+ * Asks for lines of the cache that will be written. A macro: a function that does nothing else has
+ * no effect in the eyes of gcc, which leaves out calls to it.
+ */
+#define PREFETCH_LINES(first, count)                                      \
+	do {                                                              \
+		const char *_line = (const char *)(first);                \
+                                                                          \
+		for (int _i = 0; _i < (count); _i++, _line += CACHE_LINE) \
+			__builtin_prefetch(_line, 1);                     \
+	} while (0)
 
 static inline void freep(void *pointer)
 {

@@ -23,7 +23,7 @@
 #define FIRST_CHUNK 1024 /* stacks */
 #define LEAST_CHUNK 16
 #define LEAST_PAGES 2
-#define CACHE_LINE  64
+#define USED_LINES  8
 #define WORD        64 /* slots per word of a map */
 
 struct chunk {
@@ -196,19 +196,6 @@ static struct qs_stack *take_cold(struct qs_stack_pool *pool)
 	return commit(pool, chunk, chunk->cold_word * WORD + bit);
 }
 
-/* The next stack will be wanted soon: its record, and what its user puts below. */
-static void prefetch(const struct qs_stack *next)
-{
-	const char *record = (const char *)next;
-
-	if (!next)
-		return;
-	__builtin_prefetch(record, 1);
-	__builtin_prefetch(record - CACHE_LINE, 1);
-	__builtin_prefetch(record - 2 * CACHE_LINE, 1);
-	__builtin_prefetch(record - 3 * CACHE_LINE, 1);
-}
-
 int qs_stack_pool_get(struct qs_stack_pool *pool, struct qs_stack **ret_stack)
 {
 	struct qs_stack *stack = pool->warm;
@@ -217,7 +204,10 @@ int qs_stack_pool_get(struct qs_stack_pool *pool, struct qs_stack **ret_stack)
 	if (stack) {
 		pool->warm = stack->next;
 		pool->stats.pooled--;
-		prefetch(pool->warm);
+		/* The next one will be wanted soon, with what its user puts below. */
+		if (pool->warm)
+			PREFETCH_LINES((const char *)(pool->warm + 1) - USED_LINES * CACHE_LINE,
+			        USED_LINES);
 	} else if (pool->stats.cold > 0) {
 		stack = take_cold(pool);
 	} else {
