@@ -40,6 +40,7 @@ struct qs_steps {
 	struct qs_step *first, **end;
 	struct qs_step *abandoned;
 	struct list slabs;
+	struct qs_loop_pulse *pulse;
 	bool running;
 	struct qs_random random; /* 0: in the order in which they became ready */
 
@@ -213,20 +214,18 @@ static void call(struct qs_steps *steps, struct qs_step *step)
 
 static void run(struct qs_steps *steps, struct qs_step *step)
 {
-	struct qs_loop *loop = steps->context->loop;
-
 	step->timer.mark &= ~MARK_QUEUED;
 	if (!step->task.record) {
 		bury(step);
 		return;
 	}
-	uint64_t before = qs_loop_hold(loop, qs_task_id(&step->task));
+	/* As qs_loop_hold would. */
+	atomic_store_explicit(&steps->pulse->holder, qs_task_id(&step->task), memory_order_relaxed);
 	if (!(step->timer.mark & MARK_ENDING))
 		call(steps, step);
 	/* One that has made itself ready again is in the list: its end comes from there. */
 	if ((step->timer.mark & (MARK_ENDING | MARK_QUEUED)) == MARK_ENDING)
 		end(step);
-	(void)qs_loop_hold(loop, before);
 }
 
 /* With a seed, any of them may be next. */
@@ -247,12 +246,14 @@ static struct qs_step *take_ready(struct qs_steps *steps, struct qs_step **first
 static void run_ready(struct qs_steps *steps)
 {
 	struct qs_step *ready = TAKE(steps->first, NULL);
+	uint64_t holder = qs_loop_hold(steps->context->loop, 0);
 
 	steps->end = &steps->first;
 	steps->running = true;
 	while (ready)
 		run(steps, take_ready(steps, &ready));
 	steps->running = false;
+	(void)qs_loop_hold(steps->context->loop, holder);
 }
 
 static void job_runs(struct qs_job *job)
@@ -452,6 +453,7 @@ int qs_steps_new(struct qs_context *context, uint64_t seed, struct qs_steps **re
 	steps->random.state = seed ? seed ^ UINT64_MAX >> 1 : 0;
 	steps->end = &steps->first;
 	list_init(&steps->slabs);
+	steps->pulse = qs_loop_pulse(context->loop);
 	qs_job_init(&steps->job, job_runs);
 	r = qs_timer_init(context->loop, &steps->timer, timer_due);
 	if (r == 0)
