@@ -36,24 +36,33 @@ static void put(struct json_writer *writer, char byte)
 	writer->buffer[writer->used++] = byte;
 }
 
+static void put_bytes(struct json_writer *writer, const char *bytes, size_t count)
+{
+	while (count > 0) {
+		size_t part = MIN(count, sizeof(writer->buffer) - writer->used);
+
+		memcpy(writer->buffer + writer->used, bytes, part);
+		writer->used += part;
+		bytes += part;
+		count -= part;
+		if (count > 0)
+			flush(writer);
+	}
+}
+
 static void put_text(struct json_writer *writer, const char *text)
 {
-	for (; *text; text++)
-		put(writer, *text);
+	put_bytes(writer, text, strlen(text));
 }
 
 static void put_digits(struct json_writer *writer, uint64_t value, unsigned at_least)
 {
-	char digits[20];
-	unsigned count = 0;
+	char digits[20], *end = digits + sizeof(digits), *at = end;
 
 	do
-		digits[count++] = (char)('0' + value % 10);
-	while ((value /= 10) > 0);
-	for (; at_least > count; at_least--)
-		put(writer, '0');
-	while (count > 0)
-		put(writer, digits[--count]);
+		*--at = (char)('0' + value % 10);
+	while ((value /= 10) > 0 || end - at < (ptrdiff_t)at_least);
+	put_bytes(writer, at, (size_t)(end - at));
 }
 
 static void put_line(struct json_writer *writer)
@@ -83,22 +92,42 @@ static void put_escaped(struct json_writer *writer, unsigned char byte)
 	}
 }
 
+/* How many bytes stand for themselves. */
+static size_t plain_bytes(const char *text, size_t size)
+{
+	size_t count = 0;
+
+	while (count < size && text[count] >= ' ' && text[count] < 0x7f && text[count] != '"' &&
+	        text[count] != '\\')
+		count++;
+	return count;
+}
+
+static size_t put_special(struct json_writer *writer, const char *text, size_t size)
+{
+	int length = qs_utf8_next(text, size);
+
+	if (length <= 0)
+		put_text(writer, "\xef\xbf\xbd"); /* U+FFFD */
+	else if (length == 1)
+		put_escaped(writer, (unsigned char)*text);
+	else
+		put_bytes(writer, text, (size_t)length);
+	return length > 0 ? (size_t)length : 1;
+}
+
 static void put_quoted(struct json_writer *writer, const char *text)
 {
 	size_t left = strlen(text);
 
 	put(writer, '"');
 	while (left > 0) {
-		int length = qs_utf8_next(text, left);
-		size_t taken = length > 0 ? (size_t)length : 1;
+		size_t taken = plain_bytes(text, left);
 
-		if (length <= 0)
-			put_text(writer, "\xef\xbf\xbd"); /* U+FFFD */
-		else if (length == 1)
-			put_escaped(writer, (unsigned char)*text);
+		if (taken > 0)
+			put_bytes(writer, text, taken);
 		else
-			for (size_t i = 0; i < taken; i++)
-				put(writer, text[i]);
+			taken = put_special(writer, text, left);
 		text += taken;
 		left -= taken;
 	}

@@ -14,7 +14,7 @@ struct json_writer {
 	unsigned depth;
 	bool fresh; /* nothing stands in the present object or array yet */
 	size_t used;
-	char buffer[4096];
+	char buffer[32 * 1024];
 };
 
 void json_writer_init(struct json_writer *writer, int fd);

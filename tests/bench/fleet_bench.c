@@ -4,10 +4,13 @@
  *
  *	bench-fleet N [step|fiber|thread] [ROUNDS]
  *
- * With more rounds the later ones find their memory in the pools. And what the smallest things
- *cost:
+ * With more rounds the later ones find their memory in the pools. What the smallest things cost:
  *
  *	bench-fleet switch|poll|pool
+ *
+ * How late a process leaves in which somebody will not end:
+ *
+ *	bench-fleet overshoot spin|stuck|dawdle [ROUNDS]
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +25,7 @@
 #include <quiesce/thread.h>
 
 #include "lib/fiber_context.h"
+#include "tests/bench/fleet_overshoot.h"
 
 static void check(int r, const char *what)
 {
@@ -246,14 +250,25 @@ static int run_figure(const char *name, qs_task_fn fn, unsigned fibers)
 static int usage(void)
 {
 	fprintf(stderr, "usage: bench-fleet N [step|fiber|thread] [ROUNDS]\n"
-	                "       bench-fleet switch|poll|pool\n");
+	                "       bench-fleet switch|poll|pool\n"
+	                "       bench-fleet overshoot spin|stuck|dawdle [ROUNDS]\n");
 	return 2;
+}
+
+static int run_overshoot(int argc, char **argv)
+{
+	unsigned rounds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 100;
+	int status = argc > 2 ? measure_overshoot(argv[2], rounds) : 2;
+
+	return status == 2 ? usage() : status;
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 2 || argc > 4)
 		return usage();
+	if (strcmp(argv[1], "overshoot") == 0)
+		return run_overshoot(argc, argv);
 	if (strcmp(argv[1], "poll") == 0)
 		return run_figure(NULL, poll_often, 1);
 	if (strcmp(argv[1], "pool") == 0)
