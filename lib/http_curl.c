@@ -29,10 +29,11 @@ static void finish(struct qs_http_transfer *transfer, CURLcode code)
 	if (call->compressed) {
 		curl_off_t size = 0;
 
-		if (curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &size) == CURLE_OK)
+		if (curl->libcurl.easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &size) ==
+		        CURLE_OK)
 			call->received = (uint64_t)size;
 	}
-	(void)curl_multi_remove_handle(curl->multi, transfer->easy);
+	(void)curl->libcurl.multi_remove_handle(curl->multi, transfer->easy);
 	qs_http_transfer_put(transfer);
 	call->transfer = NULL;
 	qs_http_call_over(call, result);
@@ -44,12 +45,12 @@ static void finish_all(struct qs_http_curl *curl)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(curl->multi, &left))) {
+	while ((message = curl->libcurl.multi_info_read(curl->multi, &left))) {
 		struct qs_http_transfer *transfer = NULL;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+		(void)curl->libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		if (transfer->call)
 			finish(transfer, message->data.result);
 	}
@@ -59,7 +60,7 @@ static void act(struct qs_http_curl *curl, curl_socket_t fd, int what)
 {
 	int running;
 
-	(void)curl_multi_socket_action(curl->multi, fd, what, &running);
+	(void)curl->libcurl.multi_socket_action(curl->multi, fd, what, &running);
 	finish_all(curl);
 }
 
@@ -100,18 +101,19 @@ static int on_timer(CURLM *multi _unused_, long milliseconds, void *arg)
 /* libcurl's limit is for all connections, those in use too. */
 static void limit_connections(struct qs_http_curl *curl)
 {
-	(void)curl_multi_setopt(
+	(void)curl->libcurl.multi_setopt(
 	        curl->multi, CURLMOPT_MAXCONNECTS, (long)(curl->http.active_count + curl->keep));
 }
 
 static int curl_add(struct qs_http_call *call)
 {
+	struct qs_http_curl *curl = curl_of(call->http);
 	struct qs_http_transfer *transfer;
 	int r = qs_http_transfer_get(call, &transfer);
 
 	if (r < 0)
 		return r;
-	if (curl_multi_add_handle(transfer->owner->multi, transfer->easy) != CURLM_OK) {
+	if (curl->libcurl.multi_add_handle(curl->multi, transfer->easy) != CURLM_OK) {
 		qs_http_transfer_put(transfer);
 		return -ENOMEM;
 	}
@@ -130,7 +132,7 @@ static void curl_resume(struct qs_http_call *call)
 	struct qs_http_curl *curl = curl_of(call->http);
 	struct qs_http_transfer *transfer = call->transfer;
 
-	(void)curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+	(void)curl->libcurl.easy_pause(transfer->easy, CURLPAUSE_CONT);
 	finish_all(curl);
 }
 
@@ -150,7 +152,7 @@ static bool curl_sweep(struct qs_http *http)
 	if (list_empty(&curl->dropped))
 		return false;
 	transfer = list_entry(curl->dropped.next, struct qs_http_transfer, node);
-	(void)curl_multi_remove_handle(curl->multi, transfer->easy);
+	(void)curl->libcurl.multi_remove_handle(curl->multi, transfer->easy);
 	qs_http_transfer_put(transfer);
 	return !list_empty(&curl->dropped);
 }
@@ -165,7 +167,7 @@ static void curl_free_client(struct qs_http *http)
 	list_for_each (node, &curl->spare)
 		qs_http_transfer_free(list_entry(node, struct qs_http_transfer, node));
 	if (curl->multi)
-		(void)curl_multi_cleanup(curl->multi);
+		(void)curl->libcurl.multi_cleanup(curl->multi);
 	qs_http_sockets_done(&curl->sockets);
 	qs_timer_done(&curl->timer);
 	qs_http_done(http);
@@ -218,16 +220,16 @@ static int open_multi(struct qs_http_curl *curl)
 {
 	CURLMcode code;
 
-	curl->multi = qs_refused(ENOMEM) ? NULL : curl_multi_init();
+	curl->multi = qs_refused(ENOMEM) ? NULL : curl->libcurl.multi_init();
 	if (!curl->multi)
 		return -ENOMEM;
-	code = curl_multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	code = curl->libcurl.multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	if (code == CURLM_OK)
-		code = curl_multi_setopt(curl->multi, CURLMOPT_SOCKETDATA, curl);
+		code = curl->libcurl.multi_setopt(curl->multi, CURLMOPT_SOCKETDATA, curl);
 	if (code == CURLM_OK)
-		code = curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+		code = curl->libcurl.multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	if (code == CURLM_OK)
-		code = curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
+		code = curl->libcurl.multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
 	return code == CURLM_OK ? 0 : -ENOMEM;
 }
 
@@ -252,10 +254,6 @@ int qs_http_new_on(struct qs_loop *loop, const struct qs_http_options *options, 
 
 	if (r < 0)
 		return r;
-	/* Once is enough, more often does no harm; it is never undone, because a thread that hangs
-	 * in the resolver may outlive every client. */
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return -ENOMEM;
 	curl = qs_calloc(1, sizeof(*curl));
 	if (!curl)
 		return -ENOMEM;
@@ -264,6 +262,8 @@ int qs_http_new_on(struct qs_loop *loop, const struct qs_http_options *options, 
 	list_init(&curl->dropped);
 	list_init(&curl->spare);
 	r = qs_http_init(&curl->http, &given);
+	if (r == 0)
+		r = qs_curl_load(&curl->libcurl);
 	if (r == 0)
 		r = qs_timer_init(loop, &curl->timer, timer_due);
 	if (r == 0)

@@ -75,12 +75,18 @@ static int on_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-static bool speaks_tls(CURL *easy)
+static const struct qs_curl *libcurl_of(const struct qs_http_transfer *transfer)
+{
+	return &transfer->owner->libcurl;
+}
+
+static bool speaks_tls(const struct qs_http_transfer *transfer)
 {
 	const char *scheme = NULL;
+	CURLcode code =
+	        libcurl_of(transfer)->easy_getinfo(transfer->easy, CURLINFO_SCHEME, &scheme);
 
-	return curl_easy_getinfo(easy, CURLINFO_SCHEME, &scheme) == CURLE_OK && scheme &&
-	       strcasecmp(scheme, "https") == 0;
+	return code == CURLE_OK && scheme && strcasecmp(scheme, "https") == 0;
 }
 
 /* The connection is there and the request is about to be sent. */
@@ -89,15 +95,17 @@ static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused
 {
 	struct qs_http_transfer *transfer = arg;
 	struct qs_http_call *call = transfer->call;
+	CURLcode code = CURLE_OK;
 
 	if (!call)
 		return CURL_PREREQFUNC_ABORT;
 	if (is_sent_twice(transfer))
 		return CURL_PREREQFUNC_ABORT;
 	transfer->redirecting = false;
-	call->is_https = speaks_tls(transfer->easy);
-	if (call->is_https &&
-	        curl_easy_setopt(transfer->easy, CURLOPT_REDIR_PROTOCOLS_STR, "https") != CURLE_OK)
+	call->is_https = speaks_tls(transfer);
+	if (call->is_https)
+		QS_HTTP_SET(transfer, code, REDIR_PROTOCOLS_STR, "https");
+	if (code != CURLE_OK)
 		return CURL_PREREQFUNC_ABORT;
 	call->reused = call->phase == QS_HTTP_RESOLVING;
 	qs_http_transfer_connected(transfer, true);
@@ -158,7 +166,8 @@ static int head_is_over(struct qs_http_transfer *transfer)
 	qs_http_call_reached(call, QS_HTTP_RESOLVING);
 	/* "See other" is to be fetched, however one came to it. */
 	if (call->status == 303 && strcmp(call->method, "HEAD") != 0 &&
-	        curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, NULL) != CURLE_OK)
+	        libcurl_of(transfer)->easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, NULL) !=
+	                CURLE_OK)
 		return -ENOMEM;
 	return 0;
 }
@@ -244,7 +253,7 @@ static int errno_of_connect(struct qs_http_transfer *transfer)
 {
 	long system_error = 0;
 
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
+	(void)libcurl_of(transfer)->easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
 	if (system_error > 0)
 		qs_http_call_explain(transfer->call, "connect: %s", strerror((int)system_error));
 	switch (system_error) {
@@ -271,7 +280,7 @@ static int errno_of_tls(struct qs_http_transfer *transfer, int error)
 {
 	long system_error = 0;
 
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
+	(void)libcurl_of(transfer)->easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
 	if (system_error == ECONNRESET || system_error == EPIPE)
 		return -ECONNRESET;
 	/* What libcurl says of certificates names neither the URL nor who asks. */
@@ -329,23 +338,22 @@ int qs_http_transfer_errno(struct qs_http_transfer *transfer, CURLcode code)
 
 CURLcode qs_http_transfer_listen(struct qs_http_transfer *transfer)
 {
-	CURL *easy = transfer->easy;
 	CURLcode code = CURLE_OK;
 
-	QS_HTTP_SET(easy, code, ERRORBUFFER, transfer->error);
-	QS_HTTP_SET(easy, code, OPENSOCKETFUNCTION, on_open);
-	QS_HTTP_SET(easy, code, OPENSOCKETDATA, transfer);
-	QS_HTTP_SET(easy, code, CLOSESOCKETFUNCTION, on_close);
-	QS_HTTP_SET(easy, code, CLOSESOCKETDATA, transfer->owner);
-	QS_HTTP_SET(easy, code, PREREQFUNCTION, on_ready_to_send);
-	QS_HTTP_SET(easy, code, PREREQDATA, transfer);
-	QS_HTTP_SET(easy, code, READFUNCTION, on_read);
-	QS_HTTP_SET(easy, code, READDATA, transfer);
-	QS_HTTP_SET(easy, code, SEEKFUNCTION, on_seek);
-	QS_HTTP_SET(easy, code, SEEKDATA, transfer);
-	QS_HTTP_SET(easy, code, HEADERFUNCTION, on_header);
-	QS_HTTP_SET(easy, code, HEADERDATA, transfer);
-	QS_HTTP_SET(easy, code, WRITEFUNCTION, on_write);
-	QS_HTTP_SET(easy, code, WRITEDATA, transfer);
+	QS_HTTP_SET(transfer, code, ERRORBUFFER, transfer->error);
+	QS_HTTP_SET(transfer, code, OPENSOCKETFUNCTION, on_open);
+	QS_HTTP_SET(transfer, code, OPENSOCKETDATA, transfer);
+	QS_HTTP_SET(transfer, code, CLOSESOCKETFUNCTION, on_close);
+	QS_HTTP_SET(transfer, code, CLOSESOCKETDATA, transfer->owner);
+	QS_HTTP_SET(transfer, code, PREREQFUNCTION, on_ready_to_send);
+	QS_HTTP_SET(transfer, code, PREREQDATA, transfer);
+	QS_HTTP_SET(transfer, code, READFUNCTION, on_read);
+	QS_HTTP_SET(transfer, code, READDATA, transfer);
+	QS_HTTP_SET(transfer, code, SEEKFUNCTION, on_seek);
+	QS_HTTP_SET(transfer, code, SEEKDATA, transfer);
+	QS_HTTP_SET(transfer, code, HEADERFUNCTION, on_header);
+	QS_HTTP_SET(transfer, code, HEADERDATA, transfer);
+	QS_HTTP_SET(transfer, code, WRITEFUNCTION, on_write);
+	QS_HTTP_SET(transfer, code, WRITEDATA, transfer);
 	return code;
 }

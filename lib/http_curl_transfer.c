@@ -29,7 +29,7 @@ void qs_http_transfer_connected(struct qs_http_transfer *transfer, bool connecte
 
 void qs_http_transfer_free(struct qs_http_transfer *transfer)
 {
-	curl_easy_cleanup(transfer->easy);
+	transfer->owner->libcurl.easy_cleanup(transfer->easy);
 	qs_free(transfer->headers);
 	qs_free(transfer);
 }
@@ -38,22 +38,21 @@ void qs_http_transfer_free(struct qs_http_transfer *transfer)
 static CURLcode set_up(struct qs_http_transfer *transfer)
 {
 	const struct qs_http_curl *curl = transfer->owner;
-	CURL *easy = transfer->easy;
 	CURLcode code = qs_http_transfer_listen(transfer);
 
-	QS_HTTP_SET(easy, code, PRIVATE, transfer);
-	QS_HTTP_SET(easy, code, NOSIGNAL, 1L);
-	QS_HTTP_SET(easy, code, QUICK_EXIT, 1L);
-	QS_HTTP_SET(easy, code, PROTOCOLS_STR, "http,https");
-	QS_HTTP_SET(easy, code, PATH_AS_IS, 1L);
-	QS_HTTP_SET(easy, code, SUPPRESS_CONNECT_HEADERS, 1L);
-	QS_HTTP_SET(easy, code, UPLOAD_BUFFERSIZE, 16384L);
-	QS_HTTP_SET(easy, code, USERAGENT, curl->user_agent);
+	QS_HTTP_SET(transfer, code, PRIVATE, transfer);
+	QS_HTTP_SET(transfer, code, NOSIGNAL, 1L);
+	QS_HTTP_SET(transfer, code, QUICK_EXIT, 1L);
+	QS_HTTP_SET(transfer, code, PROTOCOLS_STR, "http,https");
+	QS_HTTP_SET(transfer, code, PATH_AS_IS, 1L);
+	QS_HTTP_SET(transfer, code, SUPPRESS_CONNECT_HEADERS, 1L);
+	QS_HTTP_SET(transfer, code, UPLOAD_BUFFERSIZE, 16384L);
+	QS_HTTP_SET(transfer, code, USERAGENT, curl->user_agent);
 	if (curl->ca_file)
-		QS_HTTP_SET(easy, code, CAINFO, curl->ca_file);
+		QS_HTTP_SET(transfer, code, CAINFO, curl->ca_file);
 	if (curl->unix_socket) {
-		QS_HTTP_SET(easy, code, UNIX_SOCKET_PATH, curl->unix_socket);
-		QS_HTTP_SET(easy, code, PROXY, "");
+		QS_HTTP_SET(transfer, code, UNIX_SOCKET_PATH, curl->unix_socket);
+		QS_HTTP_SET(transfer, code, PROXY, "");
 	}
 	return code;
 }
@@ -66,7 +65,7 @@ static struct qs_http_transfer *new_transfer(struct qs_http_curl *curl)
 		return NULL;
 	list_init(&transfer->node);
 	transfer->owner = curl;
-	transfer->easy = qs_refused(ENOMEM) ? NULL : curl_easy_init();
+	transfer->easy = qs_refused(ENOMEM) ? NULL : transfer->owner->libcurl.easy_init();
 	if (!transfer->easy || set_up(transfer) != CURLE_OK) {
 		qs_http_transfer_free(transfer);
 		return NULL;
@@ -167,24 +166,23 @@ static CURLcode set_method(const struct qs_http_transfer *transfer)
 {
 	const struct qs_http_call *call = transfer->call;
 	const char *method = call->method, *custom = method;
-	CURL *easy = transfer->easy;
 	CURLcode code = CURLE_OK;
 
-	QS_HTTP_SET(easy, code, HTTPGET, 1L);
+	QS_HTTP_SET(transfer, code, HTTPGET, 1L);
 	if (strcmp(method, "POST") == 0) {
-		QS_HTTP_SET(easy, code, POST, 1L);
-		QS_HTTP_SET(easy, code, POSTFIELDSIZE_LARGE, (curl_off_t)call->body_size);
+		QS_HTTP_SET(transfer, code, POST, 1L);
+		QS_HTTP_SET(transfer, code, POSTFIELDSIZE_LARGE, (curl_off_t)call->body_size);
 		custom = NULL;
 	} else if (call->body || strcmp(method, "PUT") == 0) {
-		QS_HTTP_SET(easy, code, UPLOAD, 1L);
-		QS_HTTP_SET(easy, code, INFILESIZE_LARGE, (curl_off_t)call->body_size);
+		QS_HTTP_SET(transfer, code, UPLOAD, 1L);
+		QS_HTTP_SET(transfer, code, INFILESIZE_LARGE, (curl_off_t)call->body_size);
 	} else if (strcmp(method, "HEAD") == 0) {
-		QS_HTTP_SET(easy, code, NOBODY, 1L);
+		QS_HTTP_SET(transfer, code, NOBODY, 1L);
 		custom = NULL;
 	} else if (strcmp(method, "GET") == 0) {
 		custom = NULL;
 	}
-	QS_HTTP_SET(easy, code, CUSTOMREQUEST, custom);
+	QS_HTTP_SET(transfer, code, CUSTOMREQUEST, custom);
 	return code;
 }
 
@@ -192,17 +190,16 @@ static CURLcode set_limits(const struct qs_http_transfer *transfer)
 {
 	const struct qs_http_call *call = transfer->call;
 	bool handed_on = call->handlers.data;
-	CURL *easy = transfer->easy;
 	CURLcode code = CURLE_OK;
 
-	QS_HTTP_SET(easy, code, FOLLOWLOCATION, call->limits.redirects > 0 ? 1L : 0L);
-	QS_HTTP_SET(easy, code, MAXREDIRS, (long)MIN(call->limits.redirects, 1000U));
-	QS_HTTP_SET(easy, code, REDIR_PROTOCOLS_STR, call->is_https ? "https" : "http,https");
-	QS_HTTP_SET(easy, code, CONNECTTIMEOUT, LATER_THAN_OURS);
-	QS_HTTP_SET(easy, code, ACCEPT_ENCODING, call->compressed && !handed_on ? "" : NULL);
-	QS_HTTP_SET(easy, code, HTTP_VERSION,
+	QS_HTTP_SET(transfer, code, FOLLOWLOCATION, call->limits.redirects > 0 ? 1L : 0L);
+	QS_HTTP_SET(transfer, code, MAXREDIRS, (long)MIN(call->limits.redirects, 1000U));
+	QS_HTTP_SET(transfer, code, REDIR_PROTOCOLS_STR, call->is_https ? "https" : "http,https");
+	QS_HTTP_SET(transfer, code, CONNECTTIMEOUT, LATER_THAN_OURS);
+	QS_HTTP_SET(transfer, code, ACCEPT_ENCODING, call->compressed && !handed_on ? "" : NULL);
+	QS_HTTP_SET(transfer, code, HTTP_VERSION,
 	        handed_on ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
-	QS_HTTP_SET(easy, code, PIPEWAIT, call->is_https && !handed_on ? 1L : 0L);
+	QS_HTTP_SET(transfer, code, PIPEWAIT, call->is_https && !handed_on ? 1L : 0L);
 	return code;
 }
 
@@ -218,7 +215,6 @@ static bool has_idle_connections(const struct qs_http_curl *curl)
 static int prepare(struct qs_http_transfer *transfer)
 {
 	const struct qs_http_call *call = transfer->call;
-	CURL *easy = transfer->easy;
 	CURLcode code;
 	int r = make_headers(transfer);
 
@@ -227,9 +223,9 @@ static int prepare(struct qs_http_transfer *transfer)
 	code = set_method(transfer);
 	if (code == CURLE_OK)
 		code = set_limits(transfer);
-	QS_HTTP_SET(easy, code, URL, call->url);
-	QS_HTTP_SET(easy, code, HTTPHEADER, transfer->headers);
-	QS_HTTP_SET(easy, code, FRESH_CONNECT,
+	QS_HTTP_SET(transfer, code, URL, call->url);
+	QS_HTTP_SET(transfer, code, HTTPHEADER, transfer->headers);
+	QS_HTTP_SET(transfer, code, FRESH_CONNECT,
 	        !call->is_https && !has_idle_connections(transfer->owner) ? 1L : 0L);
 	return code == CURLE_OK ? 0 : -ENOMEM;
 }

@@ -49,7 +49,8 @@ struct qs_http_options {
 	unsigned keep;           /* idle connections that are kept; 0: 256 */
 };
 
-/* -ENOMEM, -EINVAL (an option), -ENAMETOOLONG (the socket), -ENOENT (the certificates). */
+/* -ENOMEM, -EINVAL (an option), -ENAMETOOLONG (the socket), -ENOENT (the certificates), -ELIBACC
+ * (there is no libcurl: it is loaded with the first client). */
 QS_EXPORT QS_MUST_CHECK int qs_http_new(
         qs_group *group, const struct qs_http_options *options, qs_http **ret_http);
 
