@@ -19,8 +19,8 @@ static const struct verb verbs[] = {
 	        VERB_WAIT, "stopping", .run = run_worker_change },
 	{ "restart", "NAME", "Stop workers and start them anew", 1, UINT_MAX, VERB_WAIT,
 	        "restarting", .run = run_worker_change },
-	{ "call", "NAME [PAYLOAD]", "Call a worker and print its answer", 1, 2, VERB_DETACH,
-	        "calling", .run = run_call },
+	{ "call", "NAME [PAYLOAD]", "Call a worker and print its answer", 1, 2,
+	        VERB_DETACH | VERB_BATCH, "calling", .run = run_call },
 	{ "calls", "", "List the calls: those that wait, run, or are over", .run = run_calls },
 	{ "answer", "ID", "Print the answer to a call", 1, 1, VERB_WAIT, "waiting for call",
 	        .run = run_answer, .subject = "the id of a call" },
@@ -48,6 +48,10 @@ static const struct {
 	{ VERB_FOLLOW, "--follow", "Go on with what is written from now on" },
 	{ VERB_FILE, "--file=PATH", "Read the report there, without asking the daemon" },
 	{ VERB_DETACH, "--detach", "Print the id of the call and leave it to itself" },
+	{ VERB_BATCH, "--batch=FILE", "Call once for each line of a file; again: go on with it" },
+	{ VERB_BATCH, "--out=DIR", "Where the answers to a batch go" },
+	{ VERB_BATCH, "--jobs=N", "So many calls of a batch at once (16)" },
+	{ VERB_BATCH, "--force", "Go on although the file has changed" },
 };
 
 const struct verb *verb_find(const char *name)

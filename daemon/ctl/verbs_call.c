@@ -12,6 +12,7 @@
 
 #include <quiesce/clock.h>
 
+#include "daemon/ctl/batch.h"
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/render.h"
 #include "daemon/ctl/verbs.h"
@@ -276,7 +277,9 @@ static enum ctl_status call_once(struct ctl *ctl, const char *name)
 
 enum ctl_status run_call(struct ctl *ctl)
 {
-	return call_once(ctl, ctl->options.arguments[0]);
+	const char *name = ctl->options.arguments[0];
+
+	return ctl->options.batch ? batch_run(ctl, name) : call_once(ctl, name);
 }
 
 /* --- answer --- */

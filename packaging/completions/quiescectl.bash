@@ -11,10 +11,10 @@ _quiescectl()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		--socket | --file)
+		--socket | --file | --batch | --out | --jobs)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
-			socket=(--socket "${COMP_WORDS[i]}")
+			[[ $word == --socket ]] && socket=(--socket "${COMP_WORDS[i]}")
 			;;
 		--wait)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i += 2))
@@ -30,7 +30,7 @@ _quiescectl()
 	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
 	[[ $cur == = ]] && cur=
 	case $prev in
-	--socket)
+	--socket | --file | --batch | --out)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames 2>/dev/null
 		return
@@ -42,7 +42,7 @@ _quiescectl()
 		case $verb in
 		'') options+=' --version' ;;
 		answer | start | stop | restart | reload | shutdown) options+=' --wait' ;;
-		call) options+=' --detach' ;;
+		call) options+=' --detach --batch --out --jobs --force' ;;
 		health) options+=' --live --verbose' ;;
 		logs) options+=' --follow' ;;
 		last-shutdown) options+=' --file' ;;

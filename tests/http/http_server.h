@@ -16,7 +16,8 @@ struct http_server {
 	char silent_url[48]; /* accepts and never says anything */
 };
 
-/* `option`: "--stall-accept" (connecting to the silent port never comes to an end), or NULL. */
+/* `option`: "--stall-accept" (connecting to the silent port never comes to an end), "--unix=PATH"
+ * (it listens there too), or NULL. */
 void http_server_start(struct http_server *server, const char *option);
 
 /* Ends it and waits for that. Nothing happens if it was not started (all zero). */

@@ -41,9 +41,21 @@ int64_t request_measure(const char *data, size_t size)
 	return size < head + body ? 0 : (int64_t)(head + body);
 }
 
+/* The target is kept whole for /echo: the copy is decoded in place. */
+void request_redirect(struct request *request, const char *target)
+{
+	char *query = need(strdup(target)), *path = strsep(&query, "?");
+
+	free((char *)request->path);
+	request->path = path;
+	request->query.count = 0;
+	if (query)
+		query_parse(&request->query, query);
+}
+
 static bool parse_first_line(struct request *request, char *line)
 {
-	char *method = strsep(&line, " "), *target = strsep(&line, " "), *query;
+	char *method = strsep(&line, " "), *target = strsep(&line, " ");
 
 	if (!target || !line || strncmp(line, "HTTP/1.", 7) != 0)
 		return false;
@@ -51,11 +63,7 @@ static bool parse_first_line(struct request *request, char *line)
 	request->target = target;
 	request->head_only = strcmp(method, "HEAD") == 0;
 	request->keep_alive = strcmp(line, "HTTP/1.0") != 0;
-	/* Kept whole for /echo: what follows is decoded in place. */
-	query = need(strdup(target));
-	request->path = strsep(&query, "?");
-	if (query)
-		query_parse(&request->query, query);
+	request_redirect(request, target);
 	return true;
 }
 

@@ -120,8 +120,11 @@ static void run_not_found(struct connection *connection)
 	answer_text(connection, 404, "text/plain", "there is no such path\n");
 }
 
+static void run_like_daemon(struct connection *connection);
+
 static const struct route own_routes[] = {
 	{ "/counters", run_counters },
+	{ "/v1/workers/", run_like_daemon },
 	{ 0 },
 };
 
@@ -148,4 +151,26 @@ void route_run(struct connection *connection)
 	if (!route || route->run != run_counters)
 		tally_find(&connection->server->paths, route ? route->path : "other")->count++;
 	(route ? route->run : run_not_found)(connection);
+}
+
+/*
+ * /v1/workers/NAME, and POST /v1/workers/NAME/call: as the daemon would, but what a call is
+ * answered stands in its payload, {"path": "/answer?..."}. There is no worker of the name "none".
+ */
+static void run_like_daemon(struct connection *connection)
+{
+	struct request *request = &connection->request;
+	json_t *payload = json_loadb(request->body, request->body_size, 0, NULL);
+	const char *path = json_string_value(json_object_get(payload, "path"));
+
+	if (strncmp(request->path, "/v1/workers/none", 16) == 0) {
+		answer_text(connection, 404, "application/problem+json",
+		        "{\"detail\": \"there is no worker none\"}");
+	} else if (strcmp(request->method, "POST") == 0 && path) {
+		request_redirect(request, path);
+		route_run(connection);
+	} else {
+		answer_text(connection, 200, "application/json", "{\"name\": \"api\"}");
+	}
+	json_decref(payload);
 }

@@ -1,7 +1,7 @@
 /*
- * http-server [--stall-accept]: listens on two ports of 127.0.0.1 and says "port N silent M". At
- * the first all is answered as the path of the request asks for; the second accepts and never hears
- * or says anything. It ends with SIGTERM, or when its standard input does.
+ * http-server [--stall-accept | --unix=PATH]: listens on two ports of 127.0.0.1 and says "port N
+ * silent M". At the first all is answered as the path of the request asks for; the second accepts
+ * and never hears or says anything. It ends with SIGTERM, or when its standard input does.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <quiesce/clock.h>
@@ -28,6 +29,24 @@ struct listener {
 };
 
 static bool ended;
+
+static void give_up(const char *what)
+{
+	fprintf(stderr, "http-server: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int listen_unix(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	        listen(fd, 4096) < 0)
+		give_up(path);
+	return fd;
+}
 
 static void on_end(struct server *server, struct source *source, uint32_t events)
 {
@@ -49,12 +68,6 @@ static void on_accept(struct server *server, struct source *source, uint32_t eve
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 		(void)connection_new(server, fd, listener->silent);
 	}
-}
-
-static void give_up(const char *what)
-{
-	fprintf(stderr, "http-server: %s: %s\n", what, strerror(errno));
-	exit(1);
 }
 
 static void add_source(struct server *server, struct source *source)
@@ -184,6 +197,9 @@ int main(int argc, char **argv)
 	struct server server = { .epoll_fd = epoll_create1(EPOLL_CLOEXEC) };
 	struct listener answering = { { on_accept, listen_at(4096) }, false };
 	struct listener silent = { { on_accept, listen_at(stall ? 0 : 4096) }, true };
+	const char *unix_path =
+	        argc > 1 && strncmp(argv[1], "--unix=", 7) == 0 ? argv[1] + 7 : NULL;
+	struct listener local = { { on_accept, unix_path ? listen_unix(unix_path) : -1 }, false };
 	struct source input = { on_end, STDIN_FILENO }, signals = { on_end, stop_signals() };
 
 	list_init(&server.watching);
@@ -191,6 +207,8 @@ int main(int argc, char **argv)
 	list_init(&server.alive);
 	raise_limits();
 	add_source(&server, &answering.source);
+	if (unix_path)
+		add_source(&server, &local.source);
 	if (stall)
 		fill_queue(silent.source.fd);
 	else

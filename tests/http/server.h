@@ -61,6 +61,8 @@ int64_t request_measure(const char *data, size_t size);
 /* Of exactly that many bytes, copied. Returns whether it is one. */
 bool request_parse(struct request *request, const char *data, size_t size);
 void request_done(struct request *request);
+/* Another path and query than it came with. */
+void request_redirect(struct request *request, const char *target);
 const char *request_header(const struct request *request, const char *name);
 
 /* --- answers --- */
