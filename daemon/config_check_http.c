@@ -252,7 +252,7 @@ int config_check_http(
 	int r = check_call(&check);
 	if (r == 0)
 		r = check_cache(&check);
-	if (r < 0 || !worker->http.url)
+	if (r < 0 || !worker->http.url || worker->exec || worker->module_path)
 		return r;
 	r = check_not_exec(&check);
 	if (r == 0)
