@@ -19,6 +19,9 @@
 #define SLICE_COUNT 512
 #define BATCH       8 /* between two looks at the clock */
 
+/* libcurl knows a name for a minute. */
+#define KNOWN (50 * QS_SEC)
+
 struct slice {
 	struct qs_clock *clock;
 	uint64_t until;
@@ -41,6 +44,74 @@ static bool slice_is_over(struct slice *slice)
 
 /* --- the job --- */
 
+/* Whether it may begin, and in which phase; else it waits for the one that looks its name up. */
+static bool has_its_turn(
+        struct qs_http *http, struct qs_http_call *call, enum qs_http_phase *ret_phase)
+{
+	uint64_t now = qs_loop_now(http->loop);
+	struct qs_http_name *name;
+
+	*ret_phase = QS_HTTP_CONNECTING;
+	if (http->looks_nothing_up || qs_http_name_is_address(call->host))
+		return true;
+	if (qs_http_names_get(&http->names, call->host, now, &name) < 0)
+		name = NULL;
+	if (name && name->known_until > now)
+		return true;
+	if (name && name->looked_up) {
+		list_append(&name->waiting, &call->node);
+		return false;
+	}
+	*ret_phase = QS_HTTP_RESOLVING;
+	if (name)
+		name->looked_up = true;
+	call->name = name;
+	return true;
+}
+
+static struct qs_http_name *leave_name(struct qs_http_call *call)
+{
+	struct qs_http_name *name = TAKE(call->name, NULL);
+
+	if (name)
+		name->looked_up = false;
+	return name;
+}
+
+void qs_http_lookup_over(struct qs_http_call *call, bool found)
+{
+	struct qs_http *http = call->http;
+	struct qs_http_name *name = leave_name(call);
+
+	http->resolving_count--;
+	if (name && found)
+		name->known_until = qs_time_add(qs_loop_now(http->loop), KNOWN);
+	/* Who has waited goes first. */
+	if (name) {
+		list_move_all(&name->waiting, &http->queue);
+		list_move_all(&http->queue, &name->waiting);
+	}
+	if (!list_empty(&http->queue))
+		qs_http_wake(http);
+}
+
+void qs_http_lookup_failed(struct qs_http_call *call)
+{
+	struct qs_http_name *name = call->name;
+	struct list waiting;
+
+	if (!name)
+		return;
+	list_init(&waiting);
+	list_move_all(&waiting, &name->waiting);
+	while (!list_empty(&waiting)) {
+		struct qs_http_call *other = list_entry(waiting.next, struct qs_http_call, node);
+
+		qs_http_call_explain(other, "%s", call->error);
+		qs_http_call_end(other, -EHOSTUNREACH);
+	}
+}
+
 static bool can_admit(const struct qs_http *http)
 {
 	return !list_empty(&http->queue) && http->active_count < http->calls_max &&
@@ -49,12 +120,15 @@ static bool can_admit(const struct qs_http *http)
 
 static void admit(struct qs_http *http, struct qs_http_call *call)
 {
+	enum qs_http_phase phase;
 	int r;
 
 	list_remove(&call->node);
+	if (!has_its_turn(http, call, &phase))
+		return;
 	list_append(&http->active, &call->node);
 	http->active_count++;
-	qs_http_call_reached(call, QS_HTTP_RESOLVING);
+	qs_http_call_reached(call, phase);
 	r = http->driver->add(call);
 	if (r < 0)
 		qs_http_call_over(call, r);
@@ -142,6 +216,7 @@ int qs_http_init(struct qs_http *http, const struct qs_http_options *options)
 	list_init(&http->queue);
 	list_init(&http->active);
 	list_init(&http->resuming);
+	qs_http_names_init(&http->names);
 	qs_job_init(&http->job, work);
 	return qs_timer_init(http->loop, &http->again, next_slice);
 }
@@ -150,6 +225,7 @@ void qs_http_done(struct qs_http *http)
 {
 	qs_timer_done(&http->again);
 	qs_job_cancel(&http->job);
+	qs_http_names_done(&http->names);
 }
 
 int qs_http_new(qs_group *group, const struct qs_http_options *options, qs_http **ret_http)
@@ -168,6 +244,7 @@ void qs_http_free(qs_http *http)
 	if (!http)
 		return;
 	http->closing = true;
+	/* With the last that looks a name up, who waits for that is back in the queue. */
 	end_all(&http->active);
 	end_all(&http->queue);
 	http->driver->free(http);

@@ -15,6 +15,7 @@
 #include <quiesce/http.h>
 #include <quiesce/http_call.h>
 
+#include "lib/http_names.h"
 #include "lib/list.h"
 #include "lib/loop.h"
 
@@ -44,7 +45,9 @@ struct qs_http {
 	struct list queue;    /* calls the driver does not have yet */
 	struct list active;   /* those it has */
 	struct list resuming; /* some of these, by `in_resuming` */
-	struct qs_job job;    /* admits, resumes and sweeps, a slice a turn */
+	struct qs_http_names names;
+	bool looks_nothing_up; /* all goes to one place */
+	struct qs_job job;     /* admits, resumes and sweeps, a slice a turn */
 	struct qs_timer again;
 	uint64_t turn;    /* of the loop: the latest in which it had all it may have of one */
 	bool has_dropped; /* there may be something to sweep */
@@ -60,7 +63,8 @@ struct qs_http_buffer {
 struct qs_http_call {
 	struct qs_http *http;
 	struct list node, in_resuming;
-	void *transfer; /* the driver's, while it has the call */
+	void *transfer;            /* the driver's, while it has the call */
+	struct qs_http_name *name; /* which it looks up; others wait for that */
 	struct qs_http_handlers handlers;
 	void *arg;
 	struct qs_timer timer; /* not later than the earliest of all its timeouts */
@@ -99,6 +103,11 @@ QS_MUST_CHECK int qs_http_new_on(
 
 /* The job has something to do. */
 void qs_http_wake(struct qs_http *http);
+
+/* A call leaves QS_HTTP_RESOLVING. Who waits for the name goes on; or, if it was looked up in vain,
+ * ends as well. */
+void qs_http_lookup_over(struct qs_http_call *call, bool found);
+void qs_http_lookup_failed(struct qs_http_call *call);
 
 /* --- http_request.c --- */
 

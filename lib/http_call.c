@@ -108,32 +108,21 @@ static uint64_t since_begin(const struct qs_http_call *call)
 	return MAX(qs_time_sub(qs_loop_now(call->http->loop), call->began_at), UINT64_C(1));
 }
 
-static void leave_queue_of_names(struct qs_http_call *call)
-{
-	struct qs_http *http = call->http;
-
-	if (call->phase != QS_HTTP_RESOLVING)
-		return;
-	http->resolving_count--;
-	if (!list_empty(&http->queue))
-		qs_http_wake(http);
-}
-
 static void note_time(struct qs_http_call *call, enum qs_http_phase from)
 {
 	uint64_t now = qs_loop_now(call->http->loop), span = since_begin(call);
 	struct qs_http_times *times = &call->times;
 
+	if (from == QS_HTTP_QUEUED)
+		times->queued = span;
 	switch (call->phase) {
 	case QS_HTTP_RESOLVING:
-		if (from == QS_HTTP_QUEUED)
-			times->queued = span;
 		call->connect_at = now;
 		call->http->resolving_count++;
 		break;
 	case QS_HTTP_CONNECTING:
 		times->resolved = span;
-		if (from > QS_HTTP_CONNECTING)
+		if (from != QS_HTTP_RESOLVING)
 			call->connect_at = now;
 		break;
 	case QS_HTTP_SENDING:
@@ -165,7 +154,8 @@ void qs_http_call_reached(struct qs_http_call *call, enum qs_http_phase phase)
 
 	if (phase == from)
 		return;
-	leave_queue_of_names(call);
+	if (from == QS_HTTP_RESOLVING)
+		qs_http_lookup_over(call, phase > QS_HTTP_RESOLVING);
 	call->phase = phase;
 	note_time(call, from);
 	arm(call);
@@ -314,7 +304,8 @@ static void leave(struct qs_http_call *call)
 
 	if (call->phase != QS_HTTP_QUEUED)
 		http->active_count--;
-	leave_queue_of_names(call);
+	if (call->phase == QS_HTTP_RESOLVING)
+		qs_http_lookup_over(call, false);
 	list_remove(&call->node);
 	list_remove(&call->in_resuming);
 	qs_timer_done(&call->timer);
@@ -347,6 +338,8 @@ void qs_http_call_over(struct qs_http_call *call, int result)
 	struct qs_http_response response;
 	int r;
 
+	if (result == -EHOSTUNREACH && call->phase == QS_HTTP_RESOLVING)
+		qs_http_lookup_failed(call);
 	leave(call);
 	if (result == 0)
 		call->phase = QS_HTTP_OVER;

@@ -261,6 +261,7 @@ int qs_http_new_on(struct qs_loop *loop, const struct qs_http_options *options, 
 	curl->http.loop = loop;
 	list_init(&curl->dropped);
 	list_init(&curl->spare);
+	curl->http.looks_nothing_up = given.unix_socket;
 	r = qs_http_init(&curl->http, &given);
 	if (r == 0)
 		r = qs_curl_load(&curl->libcurl);

@@ -60,7 +60,7 @@ struct qs_http_transfer {
 	CURL *easy;
 	struct curl_slist *headers; /* with their text behind them */
 	int failure;                /* what a callback has ended it with */
-	bool connected, in_head, redirecting;
+	bool connected, opened, in_head, redirecting;
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -62,6 +62,7 @@ static curl_socket_t on_open(
 		return CURL_SOCKET_BAD;
 	transfer->failure = 0;
 	transfer->owner->http.socket = fd;
+	transfer->opened = true;
 	qs_http_transfer_connected(transfer, true);
 	qs_http_call_reached(transfer->call, QS_HTTP_CONNECTING);
 	return fd;
@@ -107,7 +108,7 @@ static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused
 		QS_HTTP_SET(transfer, code, REDIR_PROTOCOLS_STR, "https");
 	if (code != CURLE_OK)
 		return CURL_PREREQFUNC_ABORT;
-	call->reused = call->phase == QS_HTTP_RESOLVING;
+	call->reused = !TAKE(transfer->opened, false);
 	qs_http_transfer_connected(transfer, true);
 	qs_http_call_reached(call, call->body_size > 0 ? QS_HTTP_SENDING : QS_HTTP_WAITING);
 	return CURL_PREREQFUNC_OK;

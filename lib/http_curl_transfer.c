@@ -98,7 +98,7 @@ void qs_http_transfer_put(struct qs_http_transfer *transfer)
 	}
 	transfer->call = NULL;
 	transfer->failure = 0;
-	transfer->in_head = transfer->redirecting = false;
+	transfer->opened = transfer->in_head = transfer->redirecting = false;
 	transfer->error[0] = '\0';
 	list_append(&curl->spare, &transfer->node);
 	curl->spare_count++;

@@ -218,6 +218,7 @@ int qs_http_new_scripted(qs_group *group, script_fn *script, void *arg, qs_http 
 		return -ENOMEM;
 	client->http.driver = &script_driver;
 	client->http.loop = group->context->loop;
+	client->http.looks_nothing_up = true;
 	client->script = script;
 	client->arg = arg;
 	r = qs_http_init(&client->http, &(struct qs_http_options){ 0 });
