@@ -174,7 +174,7 @@ END_TEST
 START_TEST(names_that_hang_are_no_more_than_allowed_and_hold_nobody_up)
 {
 	struct exchange hanging[8], fine;
-	char host[16];
+	char host[32];
 
 	for (int i = 0; i < 8; i++) {
 		/* Of the same name one is looked up. */
@@ -200,7 +200,7 @@ END_TEST
 START_TEST(no_more_names_than_allowed_are_looked_up_at_once)
 {
 	struct exchange hanging[8];
-	char host[16];
+	char host[32];
 
 	for (int i = 0; i < 8; i++) {
 		snprintf(host, sizeof(host), "hang%d.test", i);
