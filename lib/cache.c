@@ -43,6 +43,18 @@ void qs_cache_value_release(struct qs_cache_value *value)
 	qs_free(value);
 }
 
+/* What was gathered may have room to spare. */
+static void trim(struct qs_http_response *response)
+{
+	char *body;
+
+	if (response->body_size == 0)
+		return;
+	body = qs_reallocarray((char *)response->body, response->body_size + 1, 1);
+	if (body)
+		response->body = body;
+}
+
 static size_t size_of(const struct qs_cache_value *value)
 {
 	const struct qs_http_response *response = &value->response;
@@ -126,6 +138,7 @@ void qs_cache_put(struct qs_cache *cache, const struct qs_digest *digest,
 		drop(cache, older);
 	if (size > cache->size_max)
 		return;
+	trim(&value->response);
 	while (cache->size > cache->size_max - size)
 		drop(cache, list_entry(cache->by_use.next, struct qs_cache_value, by_use));
 	value->in_table.digest = *digest;
