@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/call_answer.h"
+#include "daemon/call_stream.h"
 #include "daemon/callee.h"
 #include "daemon/control_internal.h"
 #include "daemon/fleet.h"
@@ -191,14 +192,21 @@ static void describe_task(const struct qs_task *task _unused_, char *buffer, siz
 	(void)call_describe(arg, buffer, size);
 }
 
+/* Cancelled, it does not show any more what it waited for. */
+static void call_cancelling(struct qs_task *task _unused_, void *arg)
+{
+	struct call *call = arg;
+
+	worker_note_straggling_call(call->callee->worker, call);
+}
+
 static void call_pushed(struct qs_task *task, enum qs_rung rung, void *arg)
 {
 	struct call *call = arg;
-	struct worker *worker = call->callee->worker;
 
 	if (rung == QS_RUNG_ASK)
 		call->cause = qs_task_cause(task);
-	worker_note_call_pushed(worker, call, rung);
+	worker_note_call_pushed(call->callee->worker, call, rung);
 }
 
 /* Nothing of it is left but what it leaves. */
@@ -246,9 +254,10 @@ static void call_ended(struct qs_task *task _unused_, enum qs_verdict verdict, v
 		fleet->hooks.changed(fleet->hooks.arg);
 }
 
-static const struct qs_fiber_keeper keeper = {
-	.describe = describe_task, .pushed = call_pushed, .ended = call_ended
-};
+static const struct qs_fiber_keeper keeper = { .describe = describe_task,
+	.cancelling = call_cancelling,
+	.pushed = call_pushed,
+	.ended = call_ended };
 
 /* --- the beginning --- */
 
@@ -360,6 +369,7 @@ void call_free(struct call *call)
 
 	if (!call)
 		return;
+	call_stream_free(call->stream);
 	call_body_unref(result->body);
 	free(result->problem);
 	free(result->type);

@@ -17,6 +17,7 @@
 
 #define CALL_PROBLEM_MAX 512
 
+struct call_stream;
 struct callee;
 struct fleet;
 struct request;
@@ -39,8 +40,9 @@ struct call {
 	enum qs_verdict verdict; /* QS_VERDICT_NONE while it lives */
 	enum qs_cause cause;     /* of an ask */
 	bool detached;           /* it goes on without anybody who waits, and is kept */
-	bool streaming;          /* the head of the answer has gone to whoever waits */
 	bool let_body_go;        /* it was too large to be kept */
+	struct call_stream
+	        *stream;         /* the head of its answer has gone to whoever waits; else NULL */
 	struct request *request; /* who waits for the answer; NULL: nobody (any more) */
 	struct list in_callee;   /* among those that live */
 	struct list in_calls;    /* while it lives: among all; then: among those that are kept */

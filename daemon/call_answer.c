@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/call.h"
+#include "daemon/call_stream.h"
 #include "daemon/control_internal.h"
 #include "daemon/fleet.h"
 #include "daemon/fold.h"
@@ -100,6 +101,15 @@ static json_t *problem_of(const struct call *call)
 	return problem;
 }
 
+char *call_problem_text(const struct call *call)
+{
+	json_t *problem = problem_of(call);
+	char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
+
+	json_decref(problem);
+	return text;
+}
+
 /* --- answering --- */
 
 static void let_body_go(void *arg)
@@ -152,7 +162,10 @@ void call_answer_waiting(struct call *call)
 	if (!request)
 		return;
 	request->gone = request->drained = NULL;
-	call_answer(call, request);
+	if (call->stream)
+		call_stream_end(call, request);
+	else
+		call_answer(call, request);
 }
 
 /* --- showing --- */

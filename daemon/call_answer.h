@@ -15,6 +15,9 @@ void call_answer(const struct call *call, struct request *request);
 /* Answers whoever waits for it, or ends the stream. */
 void call_answer_waiting(struct call *call);
 
+/* The problem of one that went wrong, as one line of JSON; to be freed. NULL: no memory. */
+char *call_problem_text(const struct call *call);
+
 /* How it stands, or how it ended. NULL: no memory. */
 json_t *call_view(const struct call *call);
 

@@ -69,17 +69,17 @@ void worker_follow_calls(struct worker *worker)
 /* --- what is told of calls --- */
 
 static void tell_straggler(
-        const struct worker *worker, const struct call *call, enum qs_rung rung, const char *where)
+        struct worker *worker, const struct call *call, enum qs_rung rung, const char *where)
 {
 	const struct log_fields fields = { LOG_STRAGGLER, .worker = worker->config->name,
 		.task = call->id };
 	const char *what = rung == QS_RUNG_CANCEL ? "not gone by its deadline: cancelled"
 	                                          : "not gone after its grace: killed";
-	unsigned told = worker->calls.told_stragglers[rung];
+	unsigned told = worker->calls.told_stragglers[rung]++;
 
 	if (told < STRAGGLERS_TOLD)
-		log_event(LOG_LEVEL_WARNING, &fields, "call %llu %s: %s",
-		        (unsigned long long)call->id, what, where);
+		log_event(LOG_LEVEL_WARNING, &fields, "call %llu %s%s%s",
+		        (unsigned long long)call->id, what, *where ? ": " : "", where);
 	else if (told == STRAGGLERS_TOLD)
 		log_event(LOG_LEVEL_WARNING, &fields, "more calls %s", what);
 	if (!list_empty(&worker->fleet->events->observers))
@@ -89,24 +89,29 @@ static void tell_straggler(
 		                where));
 }
 
-/* The report names each of them, the log the first few. */
-static void note_straggler(struct worker *worker, struct call *call, enum qs_rung rung)
+/* Who hung up or asked for it knows. */
+static bool is_straggler(const struct call *call)
+{
+	return call->cause != QS_CAUSE_API;
+}
+
+void worker_note_straggling_call(struct worker *worker, struct call *call)
 {
 	char where[160];
 
+	if (!is_straggler(call))
+		return;
 	call_describe(call, where, sizeof(where));
 	qs_ledger_note(worker->fleet->context->ledger, call->id, where);
-	tell_straggler(worker, call, rung, where);
-	worker->calls.told_stragglers[rung]++;
+	tell_straggler(worker, call, QS_RUNG_CANCEL, where);
 }
 
 void worker_note_call_pushed(struct worker *worker, struct call *call, enum qs_rung rung)
 {
 	if (rung == QS_RUNG_ASK && call->cause == QS_CAUSE_SHUTDOWN)
 		worker_await_calls(worker, call->cause);
-	/* Who hung up or asked for it knows. */
-	else if (rung > QS_RUNG_ASK && call->cause != QS_CAUSE_API)
-		note_straggler(worker, call, rung);
+	else if (rung == QS_RUNG_KILL && is_straggler(call))
+		tell_straggler(worker, call, rung, "");
 }
 
 static void log_call(struct worker *worker, const struct call *call)

@@ -30,6 +30,8 @@ char *worker_call_refusal(const struct worker *worker, char *buffer, size_t size
 
 /* A call has been pushed to a rung / is over, as it says. */
 void worker_note_call_pushed(struct worker *worker, struct call *call, enum qs_rung rung);
+/* One will be cancelled now. */
+void worker_note_straggling_call(struct worker *worker, struct call *call);
 void worker_note_call_ended(struct worker *worker, const struct call *call);
 
 /* What follows for the worker when its calls are over. */

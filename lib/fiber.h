@@ -74,6 +74,8 @@ void qs_fiber_own(struct qs_fiber *fiber, struct qs_belonging *belonging);
 struct qs_fiber_keeper {
 	/* What it waits for, in more words than the name of its wait. */
 	void (*describe)(const struct qs_task *task, char *buffer, size_t size, void *arg);
+	/* It will be cancelled now: the last moment at which it is seen what it waits for. */
+	void (*cancelling)(struct qs_task *task, void *arg);
 	/* As in struct qs_task_terms; `ended` is still to leave the task alone. */
 	void (*pushed)(struct qs_task *task, enum qs_rung rung, void *arg);
 	void (*ended)(struct qs_task *task, enum qs_verdict verdict, void *arg);

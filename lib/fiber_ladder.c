@@ -132,6 +132,8 @@ static void fiber_cancel(struct qs_task *task)
 {
 	struct qs_fiber *fiber = qs_fiber_of(task);
 
+	if (fiber->keeper && fiber->keeper->cancelling)
+		fiber->keeper->cancelling(task, fiber->arg);
 	if (reaches_groups(fiber))
 		list_for_each (node, &fiber->groups)
 			qs_group_cancel(

@@ -254,14 +254,41 @@ static const struct qs_flight *flight_of(const qs_gate *gate, const struct qs_fi
 	return NULL;
 }
 
+static const struct qs_flight *flight_of_task(const qs_gate *gate, const qs_task *task)
+{
+	if (task->kind != &qs_fiber_kind)
+		return NULL;
+	return flight_of(gate, container_of(task, const struct qs_fiber, task));
+}
+
 char *qs_gate_describe(const qs_gate *gate, const qs_task *task, char *buffer, size_t size)
 {
-	const struct qs_flight *flight = NULL;
+	const struct qs_flight *flight = flight_of_task(gate, task);
 
 	buffer[0] = '\0';
-	if (task->kind == &qs_fiber_kind)
-		flight = flight_of(gate, container_of(task, const struct qs_fiber, task));
 	if (flight)
 		describe(flight, buffer, size);
 	return buffer;
+}
+
+bool qs_gate_progress(
+        const qs_gate *gate, const qs_task *task, struct qs_gate_progress *ret_progress)
+{
+	const struct qs_flight *flight = flight_of_task(gate, task);
+	const qs_http_call *call = NULL;
+
+	if (!flight)
+		return false;
+	*ret_progress = (struct qs_gate_progress){
+		.waiting = flight->state == QS_FLIGHT_QUEUED,
+		.backing_off = flight->state == QS_FLIGHT_BACKOFF,
+		.attempts = flight->attempts,
+	};
+	if (flight->state == QS_FLIGHT_IN_FLIGHT)
+		call = flight->call;
+	else if (flight->state == QS_FLIGHT_OPEN)
+		call = qs_http_stream_call(flight->stream);
+	if (call)
+		qs_http_progress(call, &ret_progress->http);
+	return true;
 }

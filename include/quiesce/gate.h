@@ -15,6 +15,7 @@
 
 #include <quiesce/export.h>
 #include <quiesce/http.h>
+#include <quiesce/http_call.h>
 
 QS_BEGIN_DECLS
 
@@ -107,6 +108,17 @@ QS_EXPORT void qs_gate_stats(const qs_gate *gate, struct qs_gate_stats *ret_stat
  * "api.example: receiving, 4 s, 1,024 bytes". "" if it is in none. Returns `buffer`. */
 QS_EXPORT char *qs_gate_describe(
         const qs_gate *gate, const qs_task *task, char *buffer, size_t size);
+
+/* The same for programs. */
+struct qs_gate_progress {
+	bool waiting, backing_off;    /* for its turn; for the next attempt */
+	unsigned attempts;            /* that have begun */
+	struct qs_http_progress http; /* of its request; its host is NULL while there is none */
+};
+
+/* Returns whether the task is in a call, or reads its stream. */
+QS_EXPORT bool qs_gate_progress(
+        const qs_gate *gate, const qs_task *task, struct qs_gate_progress *ret_progress);
 
 QS_END_DECLS
 
