@@ -84,10 +84,13 @@ static int check_cache(const struct check *check)
 /* No process, and somebody to say when. */
 static int check_not_exec(const struct check *check)
 {
-	static const char *const paths[] = { W "ready.notify", W "ready.timeout", W "heartbeat",
-		W "environment", W "working_directory", W "umask", W "limits.memory",
-		W "limits.pids", W "limits.open_files", W "stop.signal", W "stop.cancel_signal",
-		W "stop.success", NULL };
+	static const char why[] = "is for processes: leave it out with http";
+	static const char *const told[] = { W "ready.notify", W "ready.timeout", W "heartbeat",
+		NULL };
+	/* What is saved goes there. */
+	static const char *const paths[] = { W "working_directory", W "environment", W "umask",
+		W "limits.memory", W "limits.pids", W "limits.open_files", W "stop.signal",
+		W "stop.cancel_signal", W "stop.success", NULL };
 	struct worker_config *worker = check->worker;
 	struct mark mark = said(check, W "when");
 	if (mark.line == 0)
@@ -100,9 +103,10 @@ static int check_not_exec(const struct check *check)
 		        "workers.%s.when: 'always' is refused with http, which has an end: write "
 		        "every SPAN, once or call",
 		        worker->name);
-	if (worker->when == WHEN_CALL) /* it has been told so of some of them */
-		return refuse_each(check, paths + 3, "is for processes: leave it out with http");
-	return refuse_each(check, paths, "is for processes: leave it out with http");
+	if (worker->when == WHEN_CALL) /* it has been told so of the others */
+		return refuse_each(check, paths, why);
+	int r = refuse_each(check, told, why);
+	return r < 0 ? r : refuse_each(check, paths + 1, why);
 }
 
 /* --- URL, headers and body --- */

@@ -149,11 +149,14 @@ const struct schema_key schema_http[] = {
 	        .fallback_text = "any value",
 	        .help = "What has to stand at expect.pointer." },
 	{ .path = HTTP "save",
-	        .type = VALUE_PATH,
+	        .type = VALUE_TEXT,
 	        IN_WORKER(http.save),
 	        .maximum = 4095,
 	        .fallback_text = "it is not saved",
-	        .help = "The file that takes the body of each good answer of a poll, as a whole." },
+	        .help = "The file that takes the body of each good answer of a poll, as a whole; "
+	                "it is "
+	                "put in the place of the old one. A relative path begins at "
+	                "working_directory." },
 	{ .path = WORKER "concurrency",
 	        .type = VALUE_NUMBER,
 	        IN_WORKER(call.concurrency),

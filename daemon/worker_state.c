@@ -44,6 +44,8 @@ static enum log_level level_of(const struct worker *worker)
 {
 	if (worker->fleet->ending && !worker->run)
 		return LOG_LEVEL_DEBUG;
+	if (worker->state == WORKER_RUNNING && worker->run && worker->work->logs_ends)
+		return LOG_LEVEL_DEBUG;
 	switch (worker->state) {
 	case WORKER_FAILED:
 		return LOG_LEVEL_ERROR;
