@@ -162,7 +162,7 @@ static void silent_server_start(struct silent_server *server)
 	char program[512], line[64] = "";
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 32);
 	int input[2], output[2];
-	unsigned port;
+	unsigned port = 0;
 
 	if (n < 0 || pipe2(input, 0) < 0 || pipe2(output, 0) < 0)
 		die("the server", -errno);
