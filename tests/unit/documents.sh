@@ -1,7 +1,8 @@
 #!/bin/sh
 # Everything that a user can see is documented: each key of the configuration in quiesced.yaml(5),
 # each option of the programs in their pages and in --help, each exit status in quiesced(8) and the
-# README, each public header in libquiesce(3) and each of its names in the header's page. And the example configuration is a good one.
+# README, each public header in libquiesce(3) and each of its names in the header's page. And the
+# example configurations are good ones.
 set -u
 
 cd "${1:-${QUIESCE_SOURCE:?names the source directory}}" || exit 1
@@ -50,8 +51,14 @@ for header in include/quiesce/*.h; do
 	grep -h '^QS_EXPORT' "$header" | grep -oE 'qs_[a-z0-9_]+\(' | tr -d '(' | grep -vxFf "$found.words" |
 		sed "s/\$/ is not among the names of quiesce_$name.3/"
 done >>"$found" 2>&1
-"$bin/quiesced" --check-config --config packaging/examples/quiesced.yaml 2>>"$found" >/dev/null ||
-	echo 'packaging/examples/quiesced.yaml is wrong' >>"$found"
+secrets=$(mktemp -d) || exit 1
+echo secret >"$secrets/images"
+for example in quiesced http; do
+	CREDENTIALS_DIRECTORY=$secrets "$bin/quiesced" --check-config --config "packaging/examples/$example.yaml" \
+		>"$found.words" 2>&1 || echo "packaging/examples/$example.yaml is wrong"
+	grep -F "$example.yaml:" "$found.words"
+done >>"$found"
+rm -r "$secrets"
 
 [ ! -s "$found" ] || {
 	cat "$found"

@@ -21,6 +21,8 @@ static int resolve(void *arg, const char *text, char **ret_text)
 		secret = "a\"b{{payload}}\n";
 	else if (strcmp(text, "${credential:json}") == 0)
 		secret = "{\"k\": \"v\"}";
+	else if (strcmp(text, "${credential:half}") == 0)
+		secret = "\"a";
 	if (!secret) {
 		(*(int *)arg)++;
 		return 0;
@@ -176,6 +178,7 @@ START_TEST(credentials_are_escaped_in_strings_and_never_taken_for_places)
 		        "{\"k\": \"a\\\"b{{payload}}\\n\", \"p\": 1}" },
 		{ "[${credential:json}, \"{{payload}}\"]", "\"\\\"\"",
 		        "[{\"k\": \"v\"}, \"\\\"\"]" },
+		{ "[${credential:half} {{payload}}\"]", "\"x\\\"y\"", "[\"a x\\\"y\"]" },
 		{ "\"$${credential:token}\"", NULL, "\"${credential:token}\"" },
 		{ "\"$${credential:{{payload}}}\"", "1", "\"${credential:1}\"" },
 	};
