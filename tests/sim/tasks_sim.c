@@ -186,6 +186,9 @@ static void watch_task(struct world *world, const struct qs_sim_event *event)
 	} else if (is_verdict(event->what)) {
 		task->verdicts++;
 		world->ended++;
+	} else if (strcmp(event->what, "run") == 0 && world->phase == QS_PHASE_CANCELLING &&
+	           task->rung < QS_RUNG_CANCEL) {
+		world_break(world, "one was not cancelled with the others");
 	} else if (world->requested_at > 0 && task->rung < QS_RUNG_CANCEL &&
 	           event->at > world->requested_at + world->options.plan.deadline) {
 		world_break(world, "the deadline passed without a cancel");

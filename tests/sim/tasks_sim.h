@@ -36,6 +36,7 @@ struct actor {
 	struct qs_random random;
 	enum manner manner;
 	unsigned depth;
+	uint64_t deadline;       /* its own, QS_FOREVER for none */
 	bool holds;              /* a permit */
 	unsigned deferred_count; /* so many are due */
 	unsigned deferred_total;
@@ -84,6 +85,8 @@ struct world {
 	uint64_t begun, ended;
 	enum qs_phase phase;
 	uint64_t requested_at; /* the shutdown, 0: never */
+	bool hurried;          /* somebody has asked for it again */
+	unsigned timed_out_by_group;
 	char broken[128];      /* the first invariant that did not hold; empty: all did */
 };
 

@@ -69,6 +69,8 @@ static void after_wait(struct scene *scene, const struct bounds *bounds, int r, 
 		deadline = MIN(deadline, bounds->around);
 	if (now > MAX(deadline, bounds->began))
 		world_break(scene->world, "a wait went on after its deadline");
+	if (r == -ETIMEDOUT && deadline < MIN(bounds->deadline, scene->actor->deadline))
+		scene->world->timed_out_by_group++;
 	if (!idle && r == -ESHUTDOWN)
 		world_break(scene->world, "an ask ended work in flight");
 	if (idle && bounds->asked && now > bounds->began)
@@ -265,6 +267,16 @@ static int act_spawn(struct scene *scene)
 	return 0;
 }
 
+/* A second request moves the shutdown on to the cancel. */
+static int act_hurry(struct scene *scene)
+{
+	struct world *world = scene->world;
+
+	if (world->phase != QS_PHASE_STOPPING || TAKE(world->hurried, true))
+		return 0;
+	return qs_shutdown(world->runtime, "again");
+}
+
 static qs_task **some_kid(struct scene *scene)
 {
 	return &scene->kids[draw(scene->actor, MOST_KIDS)];
@@ -409,6 +421,7 @@ static int (*const acts[])(struct scene *scene) = {
 	act_spawn,
 	act_spawn,
 	act_push,
+	act_hurry,
 	act_rush,
 	act_join,
 	act_join,

@@ -89,6 +89,7 @@ void spawn_actor(struct actor *parent, qs_group *group, qs_task **ret_task)
 		.cancel_grace = draw(actor, 4) == 0 ? draw(actor, 5) * 10 * QS_MSEC : 0,
 	};
 
+	actor->deadline = options.deadline > 0 ? options.deadline : QS_FOREVER;
 	struct qs_supervision *plan = draw(actor, 8) == 0 ? world_plan(actor->world, actor) : NULL;
 	if (plan)
 		(void)!qs_spawn_fiber(group, &options, qs_supervise, plan, ret_task);

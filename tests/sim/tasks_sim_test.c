@@ -19,7 +19,7 @@ static unsigned long runs = 100000;
 
 struct tally {
 	uint64_t verdicts[QS_VERDICT_COUNT];
-	uint64_t tasks, steps, refused, stopped;
+	uint64_t tasks, steps, refused, stopped, hurried, timed_out_by_group;
 };
 
 static void count(
@@ -31,6 +31,8 @@ static void count(
 	tally->steps += result->steps;
 	tally->refused += result->refused;
 	tally->stopped += world->requested_at > 0;
+	tally->hurried += world->hurried;
+	tally->timed_out_by_group += world->timed_out_by_group;
 }
 
 static void report_broken(uint64_t seed, uint64_t stop_at, const char *broken)
@@ -93,6 +95,8 @@ static struct tally run_all(void)
 		sum.steps += share.steps;
 		sum.refused += share.refused;
 		sum.stopped += share.stopped;
+		sum.hurried += share.hurried;
+		sum.timed_out_by_group += share.timed_out_by_group;
 	}
 	close(fds[0]);
 	close(fds[1]);
@@ -113,6 +117,8 @@ START_TEST(no_seed_breaks_an_invariant)
 	ck_assert_uint_gt(sum.steps, runs * 20);
 	ck_assert_uint_gt(sum.refused, runs / 10);
 	ck_assert_uint_gt(sum.stopped, runs / 2);
+	ck_assert_uint_gt(sum.hurried, runs / 100);
+	ck_assert_uint_gt(sum.timed_out_by_group, runs / 100);
 }
 END_TEST
 

@@ -10,6 +10,7 @@
 #include <quiesce/runtime.h>
 #include <quiesce/step.h>
 
+#include "lib/alloc.h"
 #include "lib/eventfd.h"
 #include "lib/macro.h"
 #include "lib/runtime.h"
@@ -321,6 +322,35 @@ START_TEST(nothing_enters_a_group_that_is_closed)
 }
 END_TEST
 
+#define FAILURES 4096
+
+/* With a deadline of their own they have a timer, and all timers share one heap. */
+static struct qs_seam fail_to_enter(void)
+{
+	const struct qs_task_options options = { .deadline = QS_HOUR, .stop_deadline = QS_SEC };
+	struct diary diary = { .answer = QS_STEP_WAIT };
+	struct qs_seam seam = { 0 };
+
+	qs_seam = &seam;
+	for (int i = 0; i < FAILURES; i++)
+		ck_assert_int_eq(
+		        qs_spawn_step(qs_root(runtime), &options, keep_diary, &diary, NULL),
+		        -ESHUTDOWN);
+	qs_seam = NULL;
+	return seam;
+}
+
+/* Room that is never given back would have to be asked for again and again. */
+START_TEST(however_many_fail_to_enter_no_room_is_kept_for_them)
+{
+	qs_group_close(qs_root(runtime));
+	(void)fail_to_enter();
+	struct qs_seam seam = fail_to_enter();
+	ck_assert_int_eq(seam.live, 0);
+	ck_assert_uint_eq(seam.chances % FAILURES, 0);
+}
+END_TEST
+
 START_TEST(a_step_that_waits_does_not_lag)
 {
 	struct diary diary = { .answer = QS_STEP_WAIT };
@@ -426,6 +456,7 @@ int main(void)
 	tcase_add_test(tcase, a_step_may_cancel_itself);
 	tcase_add_test(tcase, what_becomes_ready_while_steps_run_waits_for_the_next_turn);
 	tcase_add_test(tcase, nothing_enters_a_group_that_is_closed);
+	tcase_add_test(tcase, however_many_fail_to_enter_no_room_is_kept_for_them);
 	tcase_add_test(tcase, a_step_that_waits_does_not_lag);
 	tcase_add_test(tcase, a_seed_draws_the_order_and_the_same_seed_the_same);
 	tcase_add_test(tcase, those_that_live_when_the_runtime_is_freed_are_cleaned_up);
