@@ -12,7 +12,7 @@ struct qs_spawn {
 	const char *working_directory;
 	int umask;
 	int death_signal;
-	int seats[SEAT_COUNT]; /* the child's ends, CHILD_FD_COUNT or higher; below 0: none */
+	int seats[SEAT_COUNT]; /* the child's ends, whatever their numbers; below 0: none */
 	int cgroup_fd;         /* a directory, -1 for none */
 	bool wants_pidfd;
 	uint64_t open_files; /* 0: as the reaper found it */

@@ -5,7 +5,6 @@
  * else opens a task in between.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -178,15 +177,6 @@ static void warn(struct qs_process *process, const struct qs_process_limits *lim
 	process->events.warning(process, text, process->arg);
 }
 
-/* Out of the way of those that the child gets. */
-static int lend_extra(int fd, int *ret_fd)
-{
-	if (fd <= 0)
-		return 0;
-	*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, CHILD_FD_COUNT);
-	return *ret_fd < 0 ? -errno : 0;
-}
-
 static int start(struct qs_process *process, struct qs_group *group,
         const struct qs_process_options *options, const char **ret_what)
 {
@@ -199,11 +189,11 @@ static int start(struct qs_process *process, struct qs_group *group,
 		made.seats[seat] = -1;
 	if (environment)
 		r = qs_process_open_io(process, options, made.seats);
-	if (r == 0)
-		r = lend_extra(options->extra_fd, &made.seats[SEAT_EXTRA]);
 	if (r == 0) {
+		made.seats[SEAT_EXTRA] = options->extra_fd > 0 ? options->extra_fd : -1;
 		r = spawn(process, options, &made, environment);
 		*ret_what = r < 0 ? made.what : NULL;
+		made.seats[SEAT_EXTRA] = -1; /* it stays the caller's */
 	}
 	for (int seat = 0; seat < SEAT_COUNT; seat++)
 		closep(&made.seats[seat]);
