@@ -15,9 +15,9 @@
 #include <sys/mman.h>
 
 #include "lib/alloc.h"
-#include "lib/fiber_context_tools.h"
 #include "lib/macro.h"
 #include "lib/stack_pool_internal.h"
+#include "lib/stack_pool_tools.h"
 
 #define CHUNKS      40
 #define FIRST_CHUNK 1024 /* stacks */

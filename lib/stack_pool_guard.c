@@ -12,8 +12,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "lib/fiber_context_tools.h"
 #include "lib/macro.h"
+#include "lib/stack_pool_tools.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102

@@ -1,150 +1,12 @@
 /*
- * The report, read back by another JSON library: what it covers, how it is ordered, how it adds up
- * on each path out, and that it is written without an allocation.
+ * What the report says: what it covers, how it is ordered, how it adds up on each path out, and
+ * that it is written without an allocation.
  */
 #include <check.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/macro.h"
-#include "lib/report.h"
-
-#define T0 (1000 * QS_SEC) /* the request */
-
-static struct qs_ledger *ledger;
-static struct qs_chronicle chronicle;
-static struct qs_report report;
-static char directory[] = "/tmp/quiesce-report-XXXXXX";
-static int directory_fd = -1;
-static bool allocation_is_a_failure;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	if (allocation_is_a_failure)
-		ck_abort_msg("an allocation");
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	if (allocation_is_a_failure)
-		ck_abort_msg("an allocation");
-	return __real_calloc(count, size);
-}
-
-static void set_up(void)
-{
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-	directory_fd = open(directory, O_DIRECTORY | O_CLOEXEC);
-	ck_assert_int_ge(directory_fd, 0);
-	ck_assert_int_eq(qs_ledger_new(&ledger), 0);
-	chronicle = (struct qs_chronicle){ .reason = { .cause = QS_CAUSE_SHUTDOWN,
-		                                   .detail = "signal SIGTERM" } };
-	report = (struct qs_report){ .ledger = ledger,
-		.chronicle = &chronicle,
-		.invocation_id = "0123456789abcdef0123456789abcdef",
-		.started_at = T0 - QS_MIN,
-		.pid = 4711 };
-}
-
-static void tear_down(void)
-{
-	(void)unlinkat(directory_fd, QS_REPORT_NAME, 0);
-	(void)close(directory_fd);
-	ck_assert_int_eq(rmdir(directory), 0);
-	qs_ledger_free(ledger);
-}
-
-/* --- a shutdown to tell of --- */
-
-static struct qs_record *open_task(const char *worker, enum qs_kind kind, uint64_t now)
-{
-	struct qs_owner *owner = NULL;
-	struct qs_record *record = NULL;
-
-	if (worker)
-		ck_assert_int_eq(qs_ledger_owner(ledger, worker, &owner), 0);
-	ck_assert_int_eq(
-	        qs_ledger_open(ledger, owner, kind, worker ? worker : "nobody's", now, &record), 0);
-	return record;
-}
-
-static void ask(struct qs_record *record, enum qs_rung rung, uint64_t now)
-{
-	record->asked_at = now;
-	record->cause = QS_CAUSE_SHUTDOWN;
-	record->rung = (uint8_t)rung;
-}
-
-static void end(struct qs_record *record, enum qs_verdict verdict, uint64_t now)
-{
-	static const struct qs_outcome outcome = { .type = QS_OUTCOME_EXIT, .value = 3 };
-
-	qs_ledger_close(ledger, record, verdict, outcome, now);
-}
-
-static void request(void)
-{
-	chronicle.requested_at = T0;
-	chronicle.phase_began[QS_PHASE_DRAINING] = T0;
-	qs_ledger_retain(ledger);
-}
-
-static void leave(uint64_t now)
-{
-	chronicle.phase_began[QS_PHASE_QUIESCED] = now;
-	chronicle.left_at = now;
-}
-
-/* --- reading it --- */
-
-static json_t *write_and_read(void)
-{
-	json_error_t error;
-	json_t *json;
-
-	allocation_is_a_failure = true;
-	int r = qs_report_write(&report, directory_fd);
-	allocation_is_a_failure = false;
-	ck_assert_int_eq(r, 0);
-	int fd = openat(directory_fd, QS_REPORT_NAME, O_RDONLY | O_CLOEXEC);
-	ck_assert_int_ge(fd, 0);
-	json = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
-	ck_assert_msg(json, "line %d: %s", error.line, error.text);
-	(void)close(fd);
-	return json;
-}
-
-static json_t *at(const json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	ck_assert_msg(value, "no %s", key);
-	return value;
-}
-
-static const char *text_at(const json_t *object, const char *key)
-{
-	return json_string_value(at(object, key));
-}
-
-static json_int_t count_at(const json_t *object, const char *key)
-{
-	ck_assert(json_is_integer(at(object, key)));
-	return json_integer_value(at(object, key));
-}
+#include "tests/unit/report_fixture.h"
 
 static double ms_at(const json_t *object, const char *key)
 {
@@ -436,97 +298,12 @@ START_TEST(a_run_that_never_heard_of_its_end_is_told_all_the_same)
 }
 END_TEST
 
-static unsigned files_in_directory(void)
-{
-	DIR *opened = opendir(directory);
-	unsigned count = 0;
-
-	ck_assert_ptr_nonnull(opened);
-	for (struct dirent *entry; (entry = readdir(opened)) != NULL;)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			count++;
-	(void)closedir(opened);
-	return count;
-}
-
-START_TEST(the_last_report_is_replaced_as_a_whole)
-{
-	request();
-	leave(T0 + QS_SEC);
-	json_decref(write_and_read());
-	report.sync = true;
-	report.pid = 12;
-	json_t *json = write_and_read();
-	ck_assert_int_eq(count_at(json, "pid"), 12);
-	ck_assert_uint_eq(files_in_directory(), 1);
-	json_decref(json);
-}
-END_TEST
-
-START_TEST(a_failed_write_leaves_nothing_behind)
-{
-	request();
-	leave(T0);
-	ck_assert_int_eq(qs_report_write(&report, -1), -EBADF);
-	ck_assert_int_eq(mkdirat(directory_fd, QS_REPORT_NAME, 0700), 0);
-	ck_assert_int_eq(qs_report_write(&report, directory_fd), -EISDIR);
-	ck_assert_int_eq(unlinkat(directory_fd, QS_REPORT_NAME, AT_REMOVEDIR), 0);
-	ck_assert_uint_eq(files_in_directory(), 0);
-}
-END_TEST
-
-START_TEST(the_summary_counts_and_names_who_gave_trouble)
-{
-	static const char *const stubborn[] = { "a", "b", "b", "c", "d" };
-	struct qs_record *records[ARRAY_SIZE(stubborn)];
-	struct qs_record *good = open_task("good", QS_KIND_PROCESS, T0 - 1);
-	struct qs_record *bad = open_task("bad", QS_KIND_PROCESS, T0 - 1);
-	char text[256];
-
-	for (size_t i = 0; i < ARRAY_SIZE(stubborn); i++)
-		records[i] = open_task(stubborn[i], QS_KIND_PROCESS, T0 - 1);
-	request();
-	end(good, QS_VERDICT_STOPPED, T0 + 1);
-	end(bad, QS_VERDICT_CANCELLED, T0 + 1);
-	for (size_t i = 0; i < ARRAY_SIZE(stubborn); i++)
-		end(records[i], QS_VERDICT_KILLED, T0 + 2);
-	leave(T0 + 1250 * QS_MSEC);
-	allocation_is_a_failure = true;
-	qs_report_summarise(&report, text, sizeof(text));
-	allocation_is_a_failure = false;
-	ck_assert_str_eq(text, "quiesced in 1.2 s: 1 stopped, 1 cancelled (bad), 5 killed "
-	                       "(a, b, c and more)");
-}
-END_TEST
-
-START_TEST(the_summary_of_nothing_says_so_and_fits_any_buffer)
-{
-	char text[64];
-
-	request();
-	leave(T0 + 2 * QS_MSEC);
-	qs_report_summarise(&report, text, sizeof(text));
-	ck_assert_str_eq(text, "quiesced in 2 ms: nothing was running");
-	for (size_t size = 0; size < 40; size++) {
-		memset(text, '#', sizeof(text));
-		qs_report_summarise(&report, text, size);
-		ck_assert_int_eq(text[size], '#');
-		if (size > 0)
-			ck_assert_ptr_nonnull(memchr(text, '\0', size));
-	}
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("report");
 	TCase *contents = tcase_create("contents");
-	TCase *files = tcase_create("files");
-	TCase *summary = tcase_create("summary");
 
 	tcase_add_checked_fixture(contents, set_up, tear_down);
-	tcase_add_checked_fixture(files, set_up, tear_down);
-	tcase_add_checked_fixture(summary, set_up, tear_down);
 	tcase_add_test(contents, it_has_the_designed_fields_and_no_others);
 	tcase_add_test(contents, a_task_is_told_in_times_relative_to_the_request);
 	tcase_add_test(contents, a_straggler_that_ended_says_what_it_was_found_busy_with);
@@ -541,16 +318,10 @@ int main(void)
 	        (int)ARRAY_SIZE(reasons));
 	tcase_add_test(contents, a_failed_task_alone_does_not_change_the_exit_status);
 	tcase_add_test(contents, a_run_that_never_heard_of_its_end_is_told_all_the_same);
-	tcase_add_test(files, the_last_report_is_replaced_as_a_whole);
-	tcase_add_test(files, a_failed_write_leaves_nothing_behind);
-	tcase_add_test(summary, the_summary_counts_and_names_who_gave_trouble);
-	tcase_add_test(summary, the_summary_of_nothing_says_so_and_fits_any_buffer);
 	suite_add_tcase(suite, contents);
-	suite_add_tcase(suite, files);
-	suite_add_tcase(suite, summary);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return failed > 0;
 }
