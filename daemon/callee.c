@@ -138,19 +138,24 @@ void callee_count(const struct worker *worker, struct call_counts *ret_counts)
 		count_one(list_entry(node, struct callee, in_worker), ret_counts);
 }
 
+const struct call *callee_oldest(const struct worker *worker)
+{
+	list_for_each (node, &worker->calls.callees) {
+		const struct callee *callee = list_entry(node, struct callee, in_worker);
+
+		if (callee->live > 0)
+			return list_entry(callee->calls.next, struct call, in_callee);
+	}
+	return NULL;
+}
+
 char *callee_describe(const struct worker *worker, char *buffer, size_t size)
 {
-	const struct call *oldest = NULL;
+	const struct call *oldest = callee_oldest(worker);
 	unsigned live = callee_live(worker);
 	char where[128] = "";
 
 	buffer[0] = '\0';
-	list_for_each (node, &worker->calls.callees) {
-		const struct callee *callee = list_entry(node, struct callee, in_worker);
-
-		if (callee->live > 0 && !oldest)
-			oldest = list_entry(callee->calls.next, struct call, in_callee);
-	}
 	if (!oldest)
 		return buffer;
 	call_describe(oldest, where, sizeof(where));

@@ -40,6 +40,9 @@ void callee_remove(struct callee *callee, struct call *call);
 /* What its calls have cost so far, by all its callees, and where they stand. */
 void callee_count(const struct worker *worker, struct call_counts *ret_counts);
 
+/* The call that has lived longest; NULL: none lives. */
+const struct call *callee_oldest(const struct worker *worker);
+
 /* For people: "3 calls, the oldest: api.example: receiving, 4 s, 1,024 bytes"; "" without any. */
 char *callee_describe(const struct worker *worker, char *buffer, size_t size);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/callee.h"
 #include "daemon/daemon_internal.h"
 
 #define EXTEND_EVERY (10 * QS_SEC)
@@ -33,11 +34,14 @@ static void name_stragglers(const struct daemon *daemon, struct text *text)
 
 	list_for_each (node, &daemon->fleet.workers) {
 		const struct worker *worker = list_entry(node, struct worker, node);
+		char calls[160];
 
-		if (!worker->run)
+		if (!worker_is_live(worker))
 			continue;
+		callee_describe(worker, calls, sizeof(calls));
 		if (named < 5)
-			add(text, "%s%s", named++ ? ", " : "", worker->config->name);
+			add(text, "%s%s%s%s%s", named++ ? ", " : "", worker->config->name,
+			        *calls ? " (" : "", calls, *calls ? ")" : "");
 		else
 			more++;
 	}

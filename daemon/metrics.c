@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "daemon/callee.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/http_poll.h"
@@ -126,6 +127,84 @@ static void write_polls(const struct daemon *daemon, FILE *out)
 	}
 }
 
+/* A family of one number of each worker that is called. */
+static void write_call_family(const struct daemon *daemon, FILE *out, const char *name,
+        const char *type, const char *help, uint64_t (*value_of)(const struct call_counts *))
+{
+	begin_family(out, name, type, help);
+	list_for_each (node, &daemon->fleet.workers) {
+		const struct worker *worker = list_entry(node, struct worker, node);
+		struct call_counts counts;
+
+		if (worker->config->when != WHEN_CALL)
+			continue;
+		callee_count(worker, &counts);
+		write_of_worker(out, name, worker->config->name, NULL, NULL, value_of(&counts));
+	}
+}
+
+static uint64_t waiting_of(const struct call_counts *counts)
+{
+	return counts->waiting;
+}
+
+static uint64_t in_flight_of(const struct call_counts *counts)
+{
+	return counts->in_flight;
+}
+
+static uint64_t backing_off_of(const struct call_counts *counts)
+{
+	return counts->backing_off;
+}
+
+static uint64_t requests_of(const struct call_counts *counts)
+{
+	return counts->requests;
+}
+
+static uint64_t retries_of(const struct call_counts *counts)
+{
+	return counts->retries;
+}
+
+static uint64_t hits_of(const struct call_counts *counts)
+{
+	return counts->hits;
+}
+
+static uint64_t shared_of(const struct call_counts *counts)
+{
+	return counts->shared;
+}
+
+static void write_calls(const struct daemon *daemon, FILE *out)
+{
+	write_call_family(daemon, out, "worker_calls_waiting", "gauge",
+	        "Calls that wait for their turn.", waiting_of);
+	write_call_family(daemon, out, "worker_calls_in_flight", "gauge",
+	        "Calls whose request is under way.", in_flight_of);
+	write_call_family(daemon, out, "worker_calls_backing_off", "gauge",
+	        "Calls that wait for another attempt.", backing_off_of);
+	write_call_family(daemon, out, "worker_call_requests_total", "counter",
+	        "Requests that calls have made.", requests_of);
+	write_call_family(daemon, out, "worker_call_retries_total", "counter",
+	        "Requests that were another attempt.", retries_of);
+	write_call_family(daemon, out, "worker_call_cache_hits_total", "counter",
+	        "Calls that were answered from the cache.", hits_of);
+	write_call_family(daemon, out, "worker_call_shared_total", "counter",
+	        "Calls that shared the request of another.", shared_of);
+	begin_family(out, "worker_calls_total", "counter", "Calls that are over, by outcome.");
+	list_for_each (node, &daemon->fleet.workers) {
+		const struct worker *worker = list_entry(node, struct worker, node);
+
+		for (unsigned i = 0; worker->config->when == WHEN_CALL && i < CALL_OUTCOME_COUNT;
+		        i++)
+			write_of_worker(out, "worker_calls_total", worker->config->name, "outcome",
+			        call_outcome_name((enum call_outcome)i), worker->calls.outcomes[i]);
+	}
+}
+
 /* From the ledger, so that a worker which a reload removed keeps its counts: counters never fall.
  */
 static void write_tasks(const struct daemon *daemon, FILE *out)
@@ -156,6 +235,7 @@ int metrics_write(const struct daemon *daemon, char **ret_text, size_t *ret_size
 	write_states(daemon, out);
 	write_counts_of_workers(daemon, out);
 	write_polls(daemon, out);
+	write_calls(daemon, out);
 	write_tasks(daemon, out);
 	bool failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/callee.h"
 #include "daemon/control_internal.h"
 #include "daemon/daemon.h"
 #include "daemon/http_poll.h"
@@ -222,6 +223,30 @@ static void put_last_ending(json_t **view, const struct worker *worker)
 	        json_string(qs_outcome_describe(last->outcome, text, sizeof(text))));
 }
 
+/* Of a worker that is called; what is ever is counted since it was configured. */
+static json_t *calls_of(const struct worker *worker)
+{
+	struct call_counts counts;
+	json_t *view = json_object(), *outcomes = json_object();
+
+	callee_count(worker, &counts);
+	for (unsigned i = 0; i < CALL_OUTCOME_COUNT; i++)
+		put(&outcomes, call_outcome_name((enum call_outcome)i),
+		        number(worker->calls.outcomes[i]));
+	put(&view, "live", number(callee_live(worker)));
+	put(&view, "waiting", number(counts.waiting));
+	put(&view, "in_flight", number(counts.in_flight));
+	put(&view, "backing_off", number(counts.backing_off));
+	put(&view, "requests", number(counts.requests));
+	put(&view, "retries", number(counts.retries));
+	put(&view, "retries_refused", number(counts.retries_refused));
+	put(&view, "cache_hits", number(counts.hits));
+	put(&view, "shared", number(counts.shared));
+	put(&view, "cached_bytes", number(counts.cached_bytes));
+	put(&view, "outcomes", outcomes);
+	return view;
+}
+
 json_t *view_worker(const struct worker *worker, bool full)
 {
 	const struct worker_config *config = worker->config;
@@ -251,6 +276,8 @@ json_t *view_worker(const struct worker *worker, bool full)
 	put_last_ending(&view, worker);
 	put(&view, "counts", counts_of(worker->owner));
 	put(&view, "task", task_of(worker));
+	if (config->when == WHEN_CALL)
+		put(&view, "calls", calls_of(worker));
 	if (worker->poll)
 		put(&view, "last", http_poll_view(worker->poll));
 	if (told_of(worker))
@@ -288,6 +315,23 @@ json_t *view_daemon(const struct daemon *daemon)
 	return view;
 }
 
+/* All calls of a worker are one straggler; the oldest of them says what it waits for. */
+static json_t *view_straggling_calls(const struct worker *worker, uint64_t now)
+{
+	const struct call *oldest = callee_oldest(worker);
+	const struct qs_record *record = oldest->task->record;
+	uint64_t asked_at = record ? record->asked_at : 0;
+	char text[256];
+	json_t *view = json_object();
+
+	put(&view, "worker", json_string(worker->config->name));
+	put(&view, "pid", json_null());
+	put(&view, "rung", json_string(record ? qs_rung_name(qs_task_rung(oldest->task)) : "none"));
+	put(&view, "asked_seconds", asked_at ? seconds(qs_time_sub(now, asked_at)) : json_null());
+	put(&view, "waiting_on", text_or_null(callee_describe(worker, text, sizeof(text))));
+	return view;
+}
+
 /* Who is still there, and who was asked how long ago. */
 static json_t *stragglers_of(const struct daemon *daemon, uint64_t now)
 {
@@ -298,6 +342,8 @@ static json_t *stragglers_of(const struct daemon *daemon, uint64_t now)
 		const struct qs_task *task = worker->run ? worker->run->task : NULL;
 		char text[256];
 
+		if (callee_oldest(worker))
+			append(&stragglers, view_straggling_calls(worker, now));
 		if (!task || !task->record)
 			continue;
 		uint64_t asked_at = task->record->asked_at;

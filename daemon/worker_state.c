@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "daemon/callee.h"
 #include "daemon/fleet.h"
 #include "daemon/worker_internal.h"
 
@@ -129,7 +130,9 @@ char *worker_waiting_on(const struct worker *worker, char *buffer, size_t size)
 	struct qs_task *task = worker->run ? worker->run->task : NULL;
 
 	buffer[0] = '\0';
-	if (task && worker->state == WORKER_STOPPING)
+	if (worker->state == WORKER_STOPPING && !worker->run)
+		callee_describe(worker, buffer, size);
+	else if (task && worker->state == WORKER_STOPPING)
 		task->kind->describe(task, buffer, size);
 	else if (worker->state == WORKER_WAITING && missing)
 		snprintf(buffer, size, "%s%s", missing->config->name,
