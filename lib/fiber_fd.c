@@ -1,6 +1,7 @@
 /* Waits for descriptors, and for stop events, which have one. */
 #include <errno.h>
 
+#include "lib/fd.h"
 #include "lib/fiber_internal.h"
 
 struct fd_wait {
@@ -30,6 +31,8 @@ static int wait_fd(struct fd_wait *fd_wait, int fd, unsigned what, uint64_t dead
 	        (what & QS_FD_READABLE ? QS_READ : 0U) | (what & QS_FD_WRITABLE ? QS_WRITE : 0U);
 	int r = qs_fiber_check(fiber, fd_wait->wait.nature);
 
+	if (r == 0)
+		r = events ? qs_fd_check(fd) : -EINVAL;
 	if (r < 0)
 		return r;
 	fd_wait->wait.abort = stop_watching;

@@ -216,7 +216,7 @@ int qs_spawn_fiber(qs_group *group, const struct qs_task_options *options, qs_ta
 	if (options->deadline > 0)
 		fiber->deadline = options->deadline;
 	const struct qs_task_setup setup = {
-		.name = options->name,
+		.name = options->name ? options->name : "fiber",
 		.terms = terms_of(fiber, options),
 		.arg = fibers,
 		.joinable = ret_task != NULL,

@@ -41,6 +41,8 @@ int qs_task_join(qs_task *self, qs_task *task, uint64_t deadline, struct qs_resu
 
 	if (r == 0 && !task->joins)
 		r = -EINVAL;
+	if (r == 0 && task == self)
+		r = -EDEADLK;
 	if (r == 0 && qs_task_result(task, &join.result) < 0) {
 		qs_task_add_join(task, &join.join);
 		r = qs_fiber_wait(join.fiber, &join.wait, deadline);
@@ -127,6 +129,14 @@ static int find_ended(qs_task **tasks, unsigned count, struct qs_result *ret_res
 	return r;
 }
 
+/* One that stands there twice would be joined twice. */
+static bool takes_part(const struct first_join *race, const qs_task *task)
+{
+	uintptr_t latest = (uintptr_t)task->joins, first = (uintptr_t)race->runners;
+
+	return latest >= first && latest < (uintptr_t)(race->runners + race->count);
+}
+
 static int start_race(struct first_join *race, qs_task **tasks, unsigned count)
 {
 	race->runners = qs_calloc(count, sizeof(*race->runners));
@@ -138,6 +148,10 @@ static int start_race(struct first_join *race, qs_task **tasks, unsigned count)
 
 		if (!tasks[i])
 			continue;
+		if (takes_part(race, tasks[i])) {
+			end_race(race, NULL);
+			return -EINVAL;
+		}
 		*runner = (struct runner){
 			.join = { .done = runner_ended }, .task = tasks[i], .race = race
 		};
@@ -180,11 +194,21 @@ struct group_join {
 	struct qs_wait wait;
 	struct qs_group_join join;
 	struct qs_fiber *fiber;
+	struct qs_group *group; /* NULL once it is gone */
+	struct qs_failure failure;
+	int failed;
 };
 
+/* One that was let go of is not there any more when the fiber goes on. */
 static void group_empty(struct qs_group_join *join)
 {
-	qs_fiber_wake(container_of(join, struct group_join, join)->fiber, 0);
+	struct group_join *self = container_of(join, struct group_join, join);
+
+	if (self->group->let_go) {
+		self->failed = qs_group_next_failure(self->group, &self->failure);
+		self->group = NULL;
+	}
+	qs_fiber_wake(self->fiber, 0);
 }
 
 static void leave_group(struct qs_wait *wait)
@@ -206,16 +230,24 @@ int qs_group_join(qs_task *self, qs_group *group, uint64_t deadline, struct qs_f
 		.wait = { .name = "join group", .nature = QS_WAIT_IN_FLIGHT, .abort = leave_group },
 		.join = { .empty = group_empty },
 		.fiber = qs_fiber_of(self),
+		.group = group,
 	};
 	int r = qs_fiber_check(join.fiber, QS_WAIT_IN_FLIGHT);
 
 	if (r == 0 && is_inside(self->group, group))
 		r = -EDEADLK;
-	while (r == 0 && group->live > 0) {
+	while (r == 0 && join.group && group->live > 0) {
 		qs_group_add_join(group, &join.join);
 		r = qs_fiber_wait(join.fiber, &join.wait, deadline);
 	}
-	if (r < 0 || list_empty(&group->failures))
+	if (r < 0)
 		return r;
+	if (!join.group) {
+		if (join.failed && ret_failure)
+			*ret_failure = join.failure;
+		return join.failed;
+	}
+	if (list_empty(&group->failures))
+		return 0;
 	return ret_failure ? qs_group_next_failure(group, ret_failure) : 1;
 }

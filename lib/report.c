@@ -283,14 +283,16 @@ static int write_report(const struct qs_report *report, int fd)
  * The guard may come while the loop is stuck in this very function, in a write that hangs. A name
  * for each of the two keeps the one from renaming the other's half of a file.
  */
-static const char *temporary_name(void)
+static const char *temporary_name(const struct qs_report *report)
 {
-	return gettid() == getpid() ? "." QS_REPORT_NAME ".loop" : "." QS_REPORT_NAME ".guard";
+	return gettid() == (report->loop > 0 ? report->loop : getpid()) ? "." QS_REPORT_NAME ".loop"
+	                                                                : "." QS_REPORT_NAME
+	                                                                  ".guard";
 }
 
 int qs_report_write(const struct qs_report *report, int directory_fd)
 {
-	const char *name = temporary_name();
+	const char *name = temporary_name(report);
 	_cleanup_(closep) int fd = openat(
 	        directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 

@@ -20,7 +20,8 @@ struct qs_report {
 	char invocation_id[40]; /* "" for none */
 	uint64_t started_at;    /* absolute, ns */
 	pid_t pid;
-	bool sync; /* fsync before the rename */
+	pid_t loop; /* the loop's thread; 0: the program's first */
+	bool sync;  /* fsync before the rename */
 };
 
 /* The tasks that the report is about, counted by verdict; one that lives counts as abandoned. */

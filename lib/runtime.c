@@ -160,6 +160,17 @@ static struct shutdown_plan plan_of(const qs_runtime *runtime)
 		.kill_grace = plan->kill_grace };
 }
 
+/* Whoever wakes his threads with a signal that the guard reads would take it away from it. */
+static bool is_taken(const struct qs_runtime_options *options, int signo)
+{
+	static const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGSEGV };
+
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		if (signo == taken[i])
+			return !options->keep_signals;
+	return false;
+}
+
 static int set_up_core(qs_runtime *runtime)
 {
 	const struct qs_coordinator_hooks hooks = {
@@ -291,8 +302,9 @@ static int set_up(qs_runtime *runtime, const char *directory)
 
 int qs_runtime_new_with(const struct qs_runtime_options *options, qs_runtime **ret_runtime)
 {
+	if (is_taken(options, options->wake_signal))
+		return -EINVAL;
 	qs_runtime *runtime = qs_calloc(1, sizeof(*runtime));
-
 	if (!runtime)
 		return -ENOMEM;
 	runtime->options = *options;
@@ -424,12 +436,16 @@ int qs_run(qs_runtime *runtime)
 {
 	int r;
 
+	if (runtime->running)
+		return -EDEADLK;
 	if (runtime->concluded)
 		return runtime->status;
 	qs_runtime_tell_ready(runtime);
+	runtime->running = true;
 	do
 		r = qs_runtime_turn(runtime);
 	while (r > 0);
+	runtime->running = false;
 	return r < 0 ? r : qs_runtime_finish(runtime);
 }
 

@@ -30,6 +30,7 @@ struct qs_runtime {
 	struct qs_guard *guard;    /* NULL in a simulation */
 	sigset_t mask_before;      /* of the maker's thread, when has_mask */
 	bool has_mask;
+	bool running;   /* qs_run is under way */
 	bool announced; /* the service manager was told that we are ready */
 	bool over;      /* the coordinator has left */
 	bool concluded; /* ... and what follows is done: the status is known */

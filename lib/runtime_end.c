@@ -75,6 +75,7 @@ void qs_runtime_begin_report(qs_runtime *runtime)
 		.chronicle = &runtime->coordinator.chronicle,
 		.started_at = qs_loop_now(runtime->loop),
 		.pid = getpid(),
+		.loop = gettid(),
 	};
 	if (invocation)
 		snprintf(runtime->report.invocation_id, sizeof(runtime->report.invocation_id), "%s",
@@ -138,7 +139,7 @@ void qs_runtime_conclude(qs_runtime *runtime)
 void qs_runtime_leave_behind(qs_runtime *runtime)
 {
 	qs_ledger_retain(runtime->ground->ledger);
-	qs_runtime_log(runtime, QS_LOG_ERROR, "%zu calls have not come back and are abandoned",
+	qs_runtime_log(runtime, QS_LOG_ERROR, "%zu that did not come back from a call: abandoned",
 	        runtime->context.task_count);
 	qs_group_abandon(&runtime->root);
 	runtime->status = 151;

@@ -13,6 +13,7 @@
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
+#include "lib/fd.h"
 #include "lib/macro.h"
 #include "lib/supervise.h"
 
@@ -357,6 +358,9 @@ int qs_step_watch(qs_task *self, int fd, unsigned what)
 	step_of(self)->timer.mark &= ~(QS_STEP_READABLE | QS_STEP_WRITABLE);
 	if (what == 0)
 		return 0;
+	int r = qs_fd_check(fd);
+	if (r < 0)
+		return r;
 	extra = need_extra(step_of(self));
 	if (!extra)
 		return -ENOMEM;

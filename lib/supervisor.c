@@ -4,6 +4,7 @@
  * once. What ends meanwhile is noted by the child's join and looked at in the next round.
  */
 #include <errno.h>
+#include <limits.h>
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
@@ -82,7 +83,8 @@ static int spawn(struct qs_supervised *c)
 		return qs_spawn_fiber(group, &options, child->fiber, child->arg, &c->task);
 	if (child->step)
 		return qs_spawn_step(group, &options, child->step, child->arg, &c->task);
-	return child->start(&c->supervisor->fiber->task, group, &options, child->arg, &c->task);
+	int r = child->start(&c->supervisor->fiber->task, group, &options, child->arg, &c->task);
+	return r >= 0 && !c->task ? -EINVAL : r;
 }
 
 static int start_child(struct qs_supervised *c)
@@ -299,8 +301,11 @@ static int init(struct qs_supervisor *s, struct qs_fiber *fiber, const struct qs
 			.child = child, .supervisor = s, .join.done = child_ended, .due = QS_FOREVER
 		};
 	}
-	int r = qs_rate_init(&s->rate, (unsigned)or_default(intensity->count, DEFAULT_COUNT),
-	        or_default(intensity->within, DEFAULT_WITHIN));
+	/* To a rate, 0 is no limit. */
+	unsigned limit = intensity->count == UINT_MAX
+	                         ? 0
+	                         : (unsigned)or_default(intensity->count, DEFAULT_COUNT);
+	int r = qs_rate_init(&s->rate, limit, or_default(intensity->within, DEFAULT_WITHIN));
 	return r < 0 ? r : qs_group_new(fiber->task.group, &options, &s->group);
 }
 

@@ -278,9 +278,9 @@ static int open_task(
 static int begin(struct qs_thread *thread, struct qs_group *group,
         const struct qs_task_options *options, bool joinable)
 {
-	const struct qs_task_setup setup = {
-		.name = options->name, .terms = terms_of(thread, options), .joinable = joinable
-	};
+	const struct qs_task_setup setup = { .name = options->name ? options->name : "thread",
+		.terms = terms_of(thread, options),
+		.joinable = joinable };
 
 	pthread_mutex_lock(&thread->hub->lock);
 	int r = thread_start(thread, options->stack_size);
@@ -300,7 +300,7 @@ static int begin(struct qs_thread *thread, struct qs_group *group,
 int qs_spawn_thread(qs_group *group, const struct qs_task_options *options, qs_task_fn fn,
         void *arg, qs_task **ret_task)
 {
-	static const struct qs_task_options defaults = { .name = "thread" };
+	static const struct qs_task_options defaults;
 	struct qs_threads *threads = group->context->threads;
 	struct qs_thread *thread;
 

@@ -47,7 +47,7 @@ QS_EXPORT int qs_yield(qs_task *self);
 /*
  * Waits until the descriptor is readable or writable; returns which. Idle if it waits for readable
  * only and without QS_FD_IN_FLIGHT; else in flight. -EPERM (a descriptor that is always ready),
- * -EEXIST, -ENOMEM. Nobody may close it meanwhile.
+ * -EBADF, -EINVAL (neither of them), -ENOMEM. Nobody may close it meanwhile.
  */
 QS_EXPORT QS_MUST_CHECK int qs_wait_fd(qs_task *self, int fd, unsigned what, uint64_t deadline);
 
@@ -57,6 +57,7 @@ QS_EXPORT QS_MUST_CHECK int qs_wait_stop(qs_task *self, qs_stop *stop, uint64_t 
 /*
  * Waits until the task has ended, of whatever kind, and lets go of its handle; `ret_result` may be
  * NULL. When this fails the handle is still good. In flight. -EINVAL: nobody has a handle of it.
+ * -EDEADLK: it is the fiber itself.
  */
 QS_EXPORT QS_MUST_CHECK int qs_task_join(
         qs_task *self, qs_task *task, uint64_t deadline, struct qs_result *ret_result);
@@ -70,7 +71,7 @@ QS_EXPORT QS_MUST_CHECK int qs_join_all(qs_task *self, qs_task **tasks, unsigned
 
 /*
  * Joins the first of them to end; returns its index and makes its place NULL. In flight. -EINVAL:
- * none is left. -ENOMEM.
+ * none is left, or one stands there twice. -ENOMEM.
  */
 QS_EXPORT QS_MUST_CHECK int qs_join_first(qs_task *self, qs_task **tasks, unsigned count,
         uint64_t deadline, struct qs_result *ret_result);

@@ -43,7 +43,8 @@ QS_EXPORT QS_MUST_CHECK int qs_group_new(
 
 /*
  * Lets go of it: NULL is fine. What lives in it is asked to stop, nothing new is admitted, and the
- * memory goes with its last task. Failures that nobody read are reported by name.
+ * memory goes with its last task, and with it the handles of tasks that have ended in it: read them
+ * first. Failures that nobody read are reported by name.
  */
 QS_EXPORT void qs_group_free(qs_group *group);
 

@@ -67,7 +67,8 @@ struct qs_runtime_options {
 
 /*
  * Makes a runtime; the calling thread gets the signals above blocked, threads made later inherit
- * that. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN; errors of opening the report directory.
+ * that. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN; -EINVAL (stack size, a wake signal that is none or one of
+ * the above); errors of opening the report directory.
  */
 QS_EXPORT QS_MUST_CHECK int qs_runtime_new(qs_runtime **ret_runtime);
 QS_EXPORT QS_MUST_CHECK int qs_runtime_new_with(
@@ -75,7 +76,7 @@ QS_EXPORT QS_MUST_CHECK int qs_runtime_new_with(
 
 /*
  * Frees it; NULL is fine. Tasks that still live are killed first. What threads that would not end
- * may still touch stays. The thread that made it.
+ * may still touch stays. The thread that made it, not from within qs_run.
  */
 QS_EXPORT void qs_runtime_free(qs_runtime *runtime);
 
@@ -88,8 +89,9 @@ QS_EXPORT qs_group *qs_root(qs_runtime *runtime);
 /*
  * Runs until the root group is empty or a shutdown is over. Returns the exit status for main: 0;
  * 150 if a shutdown had to cancel or kill anything; 151 if anything had to be abandoned: then
- * threads still run, and the program should flush its output and leave by _exit. Also -EDEADLK: in
- * a simulation, tasks live and nothing can ever happen again. The thread that made it.
+ * threads still run, and the program should flush its output and leave by _exit. Also -EDEADLK:
+ * called from within; or, in a simulation, tasks live and nothing can ever happen again. A child
+ * that a task forks may only exec or _exit. The thread that made it.
  */
 QS_EXPORT int qs_run(qs_runtime *runtime);
 

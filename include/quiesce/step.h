@@ -44,8 +44,8 @@ QS_EXPORT void qs_step_again(qs_task *self, uint64_t at);
 
 /*
  * Call it while the descriptor is ready: `what` is QS_STEP_READABLE, QS_STEP_WRITABLE or both; 0
- * takes the watch back, which comes before closing the descriptor. One at a time. -ENOMEM, -EEXIST,
- * -EPERM (a descriptor that cannot be waited for).
+ * takes the watch back, which comes before closing the descriptor. One at a time. -ENOMEM, -EBADF,
+ * -EPERM (a descriptor that is always ready).
  */
 QS_EXPORT QS_MUST_CHECK int qs_step_watch(qs_task *self, int fd, unsigned what);
 

@@ -57,12 +57,12 @@ struct qs_child {
 };
 
 /*
- * Restarts. The n-th in a row waits for a time drawn from [0, min(cap, base * 2^n)]; a child that
+ * Restarts. The n-th in a row, from 0, waits for a time drawn from [0, min(cap, base * 2^n)]; a child that
  * has run for `reset_after` begins anew. More than `count` of them, over all children, within
  * `within` are too many. Spans in ns; each 0 is the default.
  */
 struct qs_intensity {
-	unsigned count;       /* 10 */
+	unsigned count;       /* 10; UINT_MAX: no limit */
 	uint64_t within;      /* 1 min */
 	uint64_t base, cap;   /* 100 ms, 30 s */
 	uint64_t reset_after; /* 1 min */
@@ -91,7 +91,7 @@ struct qs_supervision {
  * Supervises until it is stopped (-ESHUTDOWN), or all its children have ended for good (0), or too
  * many restarts were needed (-EDQUOT); when it returns no child lives. A child that cannot be
  * started the first time is its failure too (that errno); the children before it are stopped again.
- * `plan` is a struct qs_supervision. Also -EINVAL (a child without a function), -ENOMEM,
+ * `plan` is a struct qs_supervision. Also -EINVAL (a child without a function or a handle), -ENOMEM,
  * -ECANCELED, -ETIMEDOUT. Within a fiber.
  */
 QS_EXPORT QS_MUST_CHECK int qs_supervise(qs_task *self, void *plan);

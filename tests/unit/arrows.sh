@@ -10,7 +10,7 @@ found=$(mktemp) || exit 1
 trap 'rm -f "$found"' EXIT
 
 # One row a line, lowest first: a module includes its own row and those above it.
-rows='macro alloc list heap clock utf8 eventfd post_queue fault trace fiber_context stack_pool
+rows='macro alloc list heap clock utf8 eventfd fd post_queue fault trace fiber_context stack_pool
 loop bell stop words verdict shutdown_fsm supervise json_writer notify_message
 ledger ground task group
 step fiber thread process health

@@ -304,6 +304,61 @@ END_TEST
 
 /* --- groups --- */
 
+static qs_group *joined;
+
+static int let_go_and_fail(qs_task *self, void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(qs_yield(self), 0);
+	qs_group_free(joined);
+	return -EIO;
+}
+
+static int join_one_let_go(qs_task *self, void *arg)
+{
+	struct qs_failure failure;
+
+	joined = new_group(qs_task_group(self), NULL);
+	world_send_off(joined, let_go_and_fail, NULL);
+	*(int *)arg = qs_group_join(self, joined, QS_FOREVER, &failure);
+	ck_assert_int_eq(failure.result.outcome.value, -EIO);
+	return 0;
+}
+
+/* It looked into the group that had gone with its last task. */
+START_TEST(a_group_may_be_let_go_of_while_it_is_joined)
+{
+	int result = 0;
+
+	world_send_off(&world.root, join_one_let_go, &result);
+	world_run();
+	ck_assert_int_eq(result, 1);
+}
+END_TEST
+
+static int join_itself_and_one_twice(qs_task *self, void *arg)
+{
+	qs_task **handle = arg, *twice[2];
+	unsigned naps = 0;
+
+	ck_assert_int_eq(qs_task_join(self, *handle, QS_FOREVER, NULL), -EDEADLK);
+	twice[0] = twice[1] = world_spawn(&world.root, sleep_until_stopped, &naps);
+	ck_assert_int_eq(qs_join_first(self, twice, 2, QS_FOREVER, NULL), -EINVAL);
+	qs_task_ask(twice[0], QS_CAUSE_API, QS_FOREVER);
+	twice[1] = NULL;
+	ck_assert_int_eq(qs_join_first(self, twice, 2, QS_FOREVER, NULL), 0);
+	return 0;
+}
+
+START_TEST(nobody_joins_itself_nor_anybody_twice)
+{
+	qs_task *task = world_spawn(&world.root, join_itself_and_one_twice, &task);
+
+	world_run();
+	ck_assert_uint_eq(world_result(task).verdict, QS_VERDICT_FINISHED);
+}
+END_TEST
+
 START_TEST(a_group_that_is_let_go_of_stops_its_tasks_and_goes_with_the_last)
 {
 	qs_group *group = new_group(&world.root, NULL), *below = new_group(group, NULL);
@@ -373,6 +428,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, in_the_root_a_failure_that_nobody_can_read_is_reported_at_once);
 	tcase_add_test(tcase, of_a_great_many_failures_the_oldest_are_reported_early);
 	tcase_add_test(tcase, joining_a_group_tells_the_first_failure);
+	tcase_add_test(tcase, a_group_may_be_let_go_of_while_it_is_joined);
+	tcase_add_test(tcase, nobody_joins_itself_nor_anybody_twice);
 	tcase_add_test(tcase, a_group_that_is_let_go_of_stops_its_tasks_and_goes_with_the_last);
 	tcase_add_test(tcase, the_earliest_of_nested_deadlines_counts);
 	tcase_add_test(tcase, abandoned_fibers_are_dropped_without_a_word);

@@ -349,7 +349,7 @@ START_TEST(stacks_have_the_size_that_is_asked_for)
 	ck_assert_int_eq(qs_spawn_fiber(&world.root, &big, return_arg, &success, &task), 0);
 	const struct qs_fiber *fiber = qs_fiber_of(task);
 	ck_assert_uint_ge(fiber->context.size, 1000 * 1024);
-	ck_assert_str_eq(qs_fibers_name_at(world.fibers, (char *)fiber->context.base + 5), "");
+	ck_assert_str_eq(qs_fibers_name_at(world.fibers, (char *)fiber->context.base + 5), "fiber");
 	ck_assert_ptr_null(qs_fibers_name_at(world.fibers, &success));
 	world_run();
 	qs_task_forget(task);

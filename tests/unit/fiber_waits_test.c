@@ -3,6 +3,8 @@
  * force, the deadline of a group further out, its task's own deadline; and in a shield.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "tests/unit/fiber_wait_kinds.h"
 
@@ -261,6 +263,32 @@ START_TEST(a_shield_keeps_ask_cancel_and_deadlines_away)
 }
 END_TEST
 
+static int wait_in_vain(qs_task *self, void *arg)
+{
+	int pipe_ends[2], fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	(void)arg;
+	ck_assert_int_eq(pipe(pipe_ends), 0);
+	ck_assert_int_eq(qs_wait_fd(self, -1, QS_FD_READABLE, QS_FOREVER), -EBADF);
+	ck_assert_int_eq(qs_wait_fd(self, fd, QS_FD_READABLE, QS_FOREVER), -EPERM);
+	ck_assert_int_eq(qs_wait_fd(self, pipe_ends[0], 0, QS_FOREVER), -EINVAL);
+	ck_assert_int_eq(qs_wait_fd(self, pipe_ends[0], QS_FD_IN_FLIGHT, QS_FOREVER), -EINVAL);
+	close(fd);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+	return 0;
+}
+
+/* The first and the last two waited for ever. */
+START_TEST(what_can_never_be_ready_is_not_waited_for)
+{
+	world_open(false, 0);
+	world_send_off(&world.root, wait_in_vain, NULL);
+	world_run();
+	world_close();
+}
+END_TEST
+
 static void forget_last(void)
 {
 	waiter = (struct waiter){ 0 };
@@ -285,6 +313,7 @@ int main(void)
 	tcase_add_loop_test(tcase, the_deadline_of_an_outer_group_ends_it, 0, count);
 	tcase_add_loop_test(tcase, its_own_deadline_ends_every_wait, 0, count);
 	tcase_add_loop_test(tcase, a_shield_keeps_ask_cancel_and_deadlines_away, 0, count);
+	tcase_add_test(tcase, what_can_never_be_ready_is_not_waited_for);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -58,6 +58,41 @@ static void spawn_sleeper(qs_runtime *runtime)
 
 /* --- beginning and end of a run --- */
 
+static int run_within(qs_task *self, void *arg)
+{
+	(void)self;
+	return qs_run(arg) == -EDEADLK ? 0 : -EIO;
+}
+
+/* It span. */
+START_TEST(a_runtime_does_not_run_within_itself)
+{
+	_cleanup_(qs_runtime_freep) qs_runtime *runtime = make(&quiet);
+	struct qs_result result;
+	qs_task *task;
+
+	ck_assert_int_eq(qs_spawn_fiber(qs_root(runtime), NULL, run_within, runtime, &task), 0);
+	ck_assert_int_eq(qs_run(runtime), 0);
+	ck_assert_int_eq(qs_task_result(task, &result), 0);
+	ck_assert_uint_eq(result.verdict, QS_VERDICT_FINISHED);
+}
+END_TEST
+
+START_TEST(threads_are_not_woken_by_the_signals_that_stop)
+{
+	struct qs_runtime_options options = { .keep_quiet = true, .wake_signal = SIGTERM };
+	qs_runtime *runtime;
+
+	ck_assert_int_eq(qs_runtime_new_with(&options, &runtime), -EINVAL);
+	options.keep_signals = true;
+	options.wake_signal = SIGUSR1;
+	ck_assert_int_eq(qs_runtime_new_with(&options, &runtime), 0);
+	qs_runtime_free(runtime);
+	options.wake_signal = SIGKILL;
+	ck_assert_int_eq(qs_runtime_new_with(&options, &runtime), -EINVAL);
+}
+END_TEST
+
 START_TEST(a_run_with_nothing_to_do_is_over_at_once)
 {
 	_cleanup_(qs_runtime_freep) qs_runtime *runtime = make(&quiet);
@@ -389,6 +424,8 @@ static TCase *tests_of_runs(void)
 	TCase *tcase = tcase_create("runs");
 
 	tcase_add_test(tcase, a_run_with_nothing_to_do_is_over_at_once);
+	tcase_add_test(tcase, a_runtime_does_not_run_within_itself);
+	tcase_add_test(tcase, threads_are_not_woken_by_the_signals_that_stop);
 	tcase_add_test(tcase, a_runtime_can_run_again_as_long_as_nobody_stopped_it);
 	tcase_add_loop_test(tcase, a_shutdown_begins_by_request_by_signal_and_by_the_stop_event, 0,
 	        (int)ARRAY_SIZE(ways_to_stop));

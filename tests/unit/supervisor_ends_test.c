@@ -126,6 +126,27 @@ START_TEST(a_child_without_a_function_is_refused)
 }
 END_TEST
 
+static int start_nothing(qs_task *self, qs_group *group, const struct qs_task_options *options,
+        void *arg, qs_task **ret_task)
+{
+	(void)self;
+	(void)group;
+	(void)options;
+	(void)arg;
+	(void)ret_task;
+	return 0;
+}
+
+START_TEST(a_start_that_gives_out_no_handle_is_refused)
+{
+	const struct qs_child children[] = { { .name = "nothing", .start = start_nothing } };
+	struct qs_supervision plan = { children, 1, QS_ONE_FOR_ONE, { 0 }, { 0 } };
+
+	run_for(&plan, QS_HOUR);
+	ck_assert_int_eq(scene.result.outcome.value, -EINVAL);
+}
+END_TEST
+
 /* --- the end --- */
 
 static void shut_down(qs_task *supervisor)
@@ -374,6 +395,7 @@ static Suite *suite(void)
 	tcase_add_test(starts, a_restart_that_fails_is_tried_again);
 	tcase_add_test(starts, steps_are_children_too);
 	tcase_add_test(starts, a_child_without_a_function_is_refused);
+	tcase_add_test(starts, a_start_that_gives_out_no_handle_is_refused);
 	suite_add_tcase(s, starts);
 	tcase_add_test(ends, stop_is_in_reverse_order_whoever_asks);
 	tcase_add_test(ends, hooks_run_once_when_it_is_cancelled_or_killed);

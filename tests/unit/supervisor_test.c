@@ -1,4 +1,6 @@
 /* Whom supervisors start again, when, and how often. */
+#include <limits.h>
+
 #include "tests/unit/supervisor_scene.h"
 
 /* --- strategies --- */
@@ -113,6 +115,20 @@ START_TEST(a_stop_interrupts_the_back_off_at_once)
 }
 END_TEST
 
+/* It took memory for all of them. */
+START_TEST(without_a_limit_no_number_of_restarts_is_too_many)
+{
+	struct worker a = { 0, -EIO, 99, 0, 0, 0 };
+	const struct qs_child children[] = { { .name = "a", .fiber = work, .arg = &a } };
+	struct qs_supervision plan = { children, 1, QS_ONE_FOR_ONE,
+		{ .count = UINT_MAX, .within = QS_HOUR }, { 0 } };
+
+	run_for(&plan, 2 * QS_HOUR);
+	ck_assert_uint_eq(a.runs, 100);
+	ck_assert_int_eq(scene.error, 0);
+}
+END_TEST
+
 START_TEST(too_many_restarts_are_its_own_failure)
 {
 	struct worker a = { .runs_for = NEVER }, b = { 0, -EIO, 99, 0, 0, 0 },
@@ -183,6 +199,7 @@ static Suite *suite(void)
 	suite_add_tcase(s, strategies);
 	tcase_add_test(restarts, a_stop_interrupts_the_back_off_at_once);
 	tcase_add_test(restarts, too_many_restarts_are_its_own_failure);
+	tcase_add_test(restarts, without_a_limit_no_number_of_restarts_is_too_many);
 	tcase_add_test(restarts, restarts_far_apart_are_never_too_many);
 	tcase_add_test(restarts, a_healthy_while_resets_the_back_off);
 	suite_add_tcase(s, restarts);
