@@ -8,7 +8,10 @@
  *   -ECANCELED   the task was cancelled, now or before.
  * Idle is what waits for something to do; work in flight goes on until the cancel. Each wait says
  * which it is. A fiber that is killed does not come back: its deferred clean-ups run, and its stack
- * is dropped. All functions: from within the fiber `self`.
+ * is dropped, without destructors. All functions: from within the fiber `self`.
+ *
+ * What belongs to a thread belongs to all its fibers: wait with no lock in hand (a FILE has one)
+ * nor within a C++ catch block, and let no exception leave the function.
  */
 #ifndef QUIESCE_FIBER_H
 #define QUIESCE_FIBER_H

@@ -2,7 +2,8 @@
  * A runtime: one event loop, its clock and its tasks. It runs in the thread that calls qs_run,
  * until no task is left or a shutdown is over: SIGTERM and SIGINT begin one, and so does
  * qs_shutdown or setting its stop event. Two runtimes can live in one process, each in a thread of
- * its own.
+ * its own. A signal reaches one of them only: all but one should keep_signals, and be told by
+ * qs_shutdown.
  */
 #ifndef QUIESCE_RUNTIME_H
 #define QUIESCE_RUNTIME_H
@@ -67,8 +68,8 @@ struct qs_runtime_options {
 
 /*
  * Makes a runtime; the calling thread gets the signals above blocked, threads made later inherit
- * that. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN; -EINVAL (stack size, a wake signal that is none or one of
- * the above); errors of opening the report directory.
+ * that. -ENOMEM, -EMFILE, -ENFILE, -EAGAIN; -EINVAL (stack size, a wake signal that is none or one
+ * of the above); errors of opening the report directory.
  */
 QS_EXPORT QS_MUST_CHECK int qs_runtime_new(qs_runtime **ret_runtime);
 QS_EXPORT QS_MUST_CHECK int qs_runtime_new_with(

@@ -57,9 +57,9 @@ struct qs_child {
 };
 
 /*
- * Restarts. The n-th in a row, from 0, waits for a time drawn from [0, min(cap, base * 2^n)]; a child that
- * has run for `reset_after` begins anew. More than `count` of them, over all children, within
- * `within` are too many. Spans in ns; each 0 is the default.
+ * Restarts. The n-th in a row, from 0, waits for a time drawn from [0, min(cap, base * 2^n)]; a
+ * child that has run for `reset_after` begins anew. More than `count` of them, over all children,
+ * within `within` are too many. Spans in ns; each 0 is the default.
  */
 struct qs_intensity {
 	unsigned count;       /* 10; UINT_MAX: no limit */
@@ -91,8 +91,8 @@ struct qs_supervision {
  * Supervises until it is stopped (-ESHUTDOWN), or all its children have ended for good (0), or too
  * many restarts were needed (-EDQUOT); when it returns no child lives. A child that cannot be
  * started the first time is its failure too (that errno); the children before it are stopped again.
- * `plan` is a struct qs_supervision. Also -EINVAL (a child without a function or a handle), -ENOMEM,
- * -ECANCELED, -ETIMEDOUT. Within a fiber.
+ * `plan` is a struct qs_supervision. Also -EINVAL (a child without a function or a handle),
+ * -ENOMEM, -ECANCELED, -ETIMEDOUT. Within a fiber.
  */
 QS_EXPORT QS_MUST_CHECK int qs_supervise(qs_task *self, void *plan);
 

@@ -31,7 +31,7 @@ struct qs_task_options {
 	uint64_t deadline;      /* absolute: no wait of it lasts longer (-ETIMEDOUT); 0: none */
 	uint64_t stop_deadline; /* span from ask to cancel; 0: the runtime's, QS_FOREVER: none */
 	uint64_t cancel_grace;  /* span from cancel to kill; likewise */
-	size_t stack_size;      /* of a fiber or a thread of its own; 0: the runtime's */
+	size_t stack_size;      /* of a fiber (8 sizes at most) or a thread; 0: the usual one */
 };
 
 /* How a task has ended. */

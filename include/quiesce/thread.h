@@ -20,7 +20,8 @@ QS_BEGIN_DECLS
 /*
  * Starts a thread of its own for `fn`, which may use `self` for qs_stopping and the functions
  * below, and for nothing else. `options` may be NULL, and so may `ret_task`: then nobody joins it.
- * -ENOMEM, -EAGAIN, -EMFILE; -ESHUTDOWN when the group admits nothing; -EOPNOTSUPP in a simulation.
+ * -ENOMEM, -EAGAIN, -EMFILE, -EINVAL (stack size); -ESHUTDOWN when the group admits nothing;
+ * -EOPNOTSUPP in a simulation.
  * Loop thread.
  */
 QS_EXPORT QS_MUST_CHECK int qs_spawn_thread(qs_group *group, const struct qs_task_options *options,
@@ -56,8 +57,8 @@ struct qs_call_options {
  * fiber `self`. `fn` gets a task of its own, to be used as in qs_spawn_thread. What is not
  * abandonable is always waited for: at the deadline or the cancel it is itself cancelled, and this
  * returns when it has ended: its result if that is 0 or more, else -ETIMEDOUT or -ECANCELED.
- * `options` may be NULL. -ENOMEM, -EAGAIN. In a simulation `fn` is called where it is, by the fiber:
- * it gets `self`, and qs_thread_stop is the runtime's.
+ * `options` may be NULL. -ENOMEM, -EAGAIN. In a simulation `fn` is called where it is, by the
+ * fiber: it gets `self`, and qs_thread_stop is the runtime's.
  */
 QS_EXPORT QS_MUST_CHECK int qs_call_blocking(qs_task *self, const struct qs_call_options *options,
         qs_task_fn fn, void *arg, uint64_t deadline);
