@@ -324,11 +324,23 @@ static enum left look_into_cgroup(struct qs_process *process)
 	return empty < 0 ? LEFT_UNKNOWN : empty ? LEFT_NOTHING : LEFT_SOMETHING;
 }
 
+/*
+ * Orphans of a guest are for somebody else to reap, the first process of a container perhaps, which
+ * does so late or never: a group of zombies is gone.
+ */
+static bool is_group_gone(const struct qs_process *process)
+{
+	if (kill(-process->pid, 0) < 0)
+		return errno == ESRCH;
+	return process->exited && !process->reaper->subreaper &&
+	       !qs_process_group_runs(process->pid);
+}
+
 static enum left look_for_rest(struct qs_process *process, enum scan scan)
 {
 	if (process->has_cgroup)
 		return look_into_cgroup(process);
-	if (!process->group_gone && kill(-process->pid, 0) < 0 && errno == ESRCH)
+	if (!process->group_gone && is_group_gone(process))
 		process->group_gone = true;
 	if (!process->group_gone || !list_empty(&process->orphans)) {
 		process->doubts = 0;

@@ -59,6 +59,9 @@ void qs_pids_add_descendants(struct qs_pids *pids);
 /* Everything of a tree that can be found, its leader first while that lives. */
 void qs_pids_of_tree(struct qs_pids *pids, const struct qs_process *process);
 
+/* Whether somebody of that process group runs. Zombies do not; if nobody can say, somebody does. */
+bool qs_process_group_runs(pid_t group);
+
 /* Learns of the orphans that have come to us, and whose they are. */
 void qs_orphans_scan(struct qs_reaper *reaper);
 void qs_orphan_free(struct qs_reaper *reaper, struct qs_orphan *orphan);

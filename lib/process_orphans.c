@@ -115,6 +115,26 @@ static void search_children(struct qs_pids *pids, pid_t parent)
 	}
 }
 
+static bool somebody_runs(pid_t group)
+{
+	_cleanup_(closedirp) DIR *proc = opendir("/proc");
+	struct proc_stat stat;
+
+	for (const struct dirent *entry; proc && (entry = readdir(proc));) {
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+		if (pid > 0 && read_stat(pid, &stat) == 0 && stat.group == group &&
+		        stat.state != 'Z' && stat.state != 'X')
+			return true;
+	}
+	return !proc;
+}
+
+/* Twice: one that forks and ends while all are looked at may pass unseen once. */
+bool qs_process_group_runs(pid_t group)
+{
+	return somebody_runs(group) || somebody_runs(group);
+}
+
 /* Each thread has its own list. One that is gone has handed it on; a kernel without lists has none.
  */
 static void read_threads(struct qs_pids *pids, pid_t pid, const char *path)

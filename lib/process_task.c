@@ -94,7 +94,7 @@ int qs_spawn_process(qs_group *group, const struct qs_task_options *options,
         const struct qs_program *what, qs_task **ret_task)
 {
 	static const struct qs_task_options defaults;
-	int r = need_reaper(group->context);
+	int r = what->argv && what->argv[0] ? need_reaper(group->context) : -EINVAL;
 
 	if (r < 0)
 		return r;

@@ -34,8 +34,9 @@ struct qs_program {
 
 /*
  * Starts it. A program that cannot be run is this function's error: -ENOENT, -EACCES, … Also
- * -ENOMEM, -EMFILE, -EAGAIN; -ESHUTDOWN when the group admits nothing; -ENOTSUP in a simulation. Of
- * the options `stack_size` and `deadline` have no meaning here. Loop thread.
+ * -EINVAL (no argv[0], a signal that is none), -ENOMEM, -EMFILE, -EAGAIN; -ESHUTDOWN when the group
+ * admits nothing; -ENOTSUP in a simulation. Of the options `stack_size` and `deadline` have no
+ * meaning here. Loop thread.
  */
 QS_EXPORT QS_MUST_CHECK int qs_spawn_process(qs_group *group, const struct qs_task_options *options,
         const struct qs_program *program, qs_task **ret_task);

@@ -67,6 +67,17 @@ START_TEST(what_is_left_of_the_group_and_hears_nothing_is_killed)
 }
 END_TEST
 
+/* The host plays a first process that reaps nobody. The task ended when that did, or never. */
+START_TEST(a_zombie_that_nobody_reaps_holds_nobody_up)
+{
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	child_sh(&child, "sleep 1000 & exit 0");
+	check_verdict(QS_VERDICT_FINISHED);
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	ck_assert_int_gt(waitpid(-1, NULL, WNOHANG), 0);
+}
+END_TEST
+
 START_TEST(who_has_left_the_group_is_killed_with_a_leader_that_lives)
 {
 	child_sh(&child,
@@ -174,6 +185,7 @@ static Suite *make_suite(void)
 	tcase_add_test(guest, the_process_is_no_subreaper);
 	tcase_add_test(guest, what_is_left_of_the_group_is_ended);
 	tcase_add_test(guest, what_is_left_of_the_group_and_hears_nothing_is_killed);
+	tcase_add_test(guest, a_zombie_that_nobody_reaps_holds_nobody_up);
 	tcase_add_test(guest, who_has_left_the_group_is_killed_with_a_leader_that_lives);
 	tcase_add_test(guest, a_child_of_the_host_is_left_to_the_host);
 	tcase_add_test(guest, a_host_that_waits_for_our_child_leaves_us_without_its_status);
