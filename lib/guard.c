@@ -172,6 +172,7 @@ void qs_guard_request_stop(struct qs_guard *guard, const struct qs_stop_reason *
 {
 	struct letter letter = { .kind = LETTER_STOP, .reason = *reason };
 
+	letter.reason.detail[sizeof(letter.reason.detail) - 1] = '\0';
 	if (guard->options.asked)
 		guard->options.asked(guard->options.arg);
 	uint64_t now = qs_time_now();

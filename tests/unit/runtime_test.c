@@ -338,6 +338,31 @@ static int fail_at_once(qs_task *self, void *arg)
 	return -EIO;
 }
 
+static void keep_longest(enum qs_log_level level, const char *text, void *arg)
+{
+	size_t *longest = arg;
+
+	(void)level;
+	*longest = MAX(*longest, strlen(text));
+}
+
+/* It was read on, into the times that lie behind it. */
+START_TEST(a_detail_that_is_too_long_is_cut)
+{
+	size_t longest = 0;
+	const struct qs_runtime_options options = { .keep_quiet = true,
+		.hooks = { .log = keep_longest, .arg = &longest } };
+	_cleanup_(qs_runtime_freep) qs_runtime *runtime = make(&options);
+	struct qs_stop_reason reason = { .cause = QS_CAUSE_API, .at = UINT64_MAX / 255 };
+
+	memset(reason.detail, 'x', sizeof(reason.detail));
+	spawn_sleeper(runtime);
+	ck_assert_int_eq(qs_shutdown_for(runtime, &reason), 0);
+	ck_assert_int_eq(qs_run(runtime), 0);
+	ck_assert_uint_eq(longest, strlen("stop asked for: ") + sizeof(reason.detail) - 1);
+}
+END_TEST
+
 START_TEST(a_failure_that_nobody_reads_is_told_by_name)
 {
 	struct qs_runtime_options options = quiet;
@@ -445,6 +470,7 @@ static TCase *tests_of_what_is_told(void)
 	TCase *tcase = tcase_create("told");
 
 	tcase_add_test(tcase, the_phases_and_the_summary_are_told);
+	tcase_add_test(tcase, a_detail_that_is_too_long_is_cut);
 	tcase_add_test(tcase, a_failure_that_nobody_reads_is_told_by_name);
 	tcase_add_test(tcase, the_report_is_written_into_its_directory);
 	tcase_add_test(tcase, a_report_directory_that_is_none_is_an_error);
