@@ -105,6 +105,8 @@ static int allocate(qs_gate *gate, const struct qs_gate_options *options)
 		        options->cache_ttl ? options->cache_ttl : USUAL_TTL);
 	if (r == 0)
 		r = qs_table_init(&gate->shared);
+	if (r == 0)
+		r = qs_table_init(&gate->readers);
 	return r;
 }
 
@@ -115,6 +117,7 @@ static void free_memory(qs_gate *gate)
 	if (gate->has_cache)
 		qs_cache_done(&gate->cache);
 	qs_table_done(&gate->shared);
+	qs_table_done(&gate->readers);
 	qs_free(gate);
 }
 
@@ -239,8 +242,9 @@ static void describe(const struct qs_flight *flight, char *buffer, size_t size)
 /* The flight that a fiber waits for, or whose stream it reads. */
 static const struct qs_flight *flight_of(const qs_gate *gate, const struct qs_fiber *fiber)
 {
-	const struct list *open = &gate->flights[QS_FLIGHT_OPEN];
 	const struct qs_wait *wait = fiber->wait;
+	const struct qs_digest digest = qs_gate_reader_digest(fiber);
+	const struct qs_table_node *node;
 
 	if (wait && !fiber->woken && wait->abort == qs_flight_leave) {
 		const struct qs_gate_waiter *waiter =
@@ -248,10 +252,8 @@ static const struct qs_flight *flight_of(const qs_gate *gate, const struct qs_fi
 
 		return waiter->flight && waiter->flight->gate == gate ? waiter->flight : NULL;
 	}
-	for (const struct list *node = open->next; node != open; node = node->next)
-		if (list_entry(node, const struct qs_flight, node)->reader == fiber)
-			return list_entry(node, const struct qs_flight, node);
-	return NULL;
+	node = qs_table_find(&gate->readers, &digest);
+	return node ? container_of(node, const struct qs_flight, in_table) : NULL;
 }
 
 static const struct qs_flight *flight_of_task(const qs_gate *gate, const qs_task *task)

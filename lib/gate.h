@@ -77,7 +77,7 @@ struct qs_flight {
 	struct qs_cache_value *value; /* for the answer */
 
 	qs_http_stream *stream; /* while open */
-	const struct qs_fiber *reader;
+	bool has_reader;        /* it is in the table of these */
 };
 
 struct qs_gate {
@@ -97,7 +97,8 @@ struct qs_gate {
 	struct qs_retry_budget budget;
 	struct qs_random random;
 	struct qs_cache cache;
-	struct qs_table shared; /* flights that others may join */
+	struct qs_table shared;  /* flights that others may join */
+	struct qs_table readers; /* open ones, by the fibers that read their streams */
 	uint64_t calls, requests, retries, hits, joined, refused;
 };
 
@@ -112,6 +113,7 @@ const char *qs_gate_method(const struct qs_http_request *request);
 bool qs_gate_may_share(const struct qs_http_request *request);
 bool qs_gate_may_keep(const struct qs_http_response *response);
 struct qs_digest qs_gate_digest(const qs_gate *gate, const struct qs_http_request *request);
+struct qs_digest qs_gate_reader_digest(const struct qs_fiber *reader);
 
 /* --- gate_flight.c --- */
 

@@ -153,7 +153,9 @@ static int open_stream(
 	}
 	qs_http_stream_on_close(flight->stream, stream_closed, flight);
 	flight->call = NULL;
-	flight->reader = waiter->fiber;
+	flight->has_reader = true;
+	flight->in_table.digest = qs_gate_reader_digest(waiter->fiber);
+	qs_table_add(&flight->gate->readers, &flight->in_table);
 	waiter->stream = flight->stream;
 	tell(waiter, 0);
 	qs_flight_step(flight, QS_FLIGHT_OPENED);

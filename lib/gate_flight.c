@@ -182,6 +182,8 @@ static void end(struct qs_flight *flight)
 {
 	if (flight->is_shareable)
 		qs_table_remove(&flight->gate->shared, &flight->in_table);
+	if (flight->has_reader)
+		qs_table_remove(&flight->gate->readers, &flight->in_table);
 	qs_flight_free(flight);
 }
 

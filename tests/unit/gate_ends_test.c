@@ -173,6 +173,30 @@ START_TEST(each_stage_of_a_call_can_be_described)
 }
 END_TEST
 
+START_TEST(each_stage_of_a_call_can_be_looked_at)
+{
+	struct qs_gate_progress progress;
+
+	open_gate(&(struct qs_gate_options){ .concurrency = 1, .retry.attempts = 9 });
+	SAYS(.status = 429, .headers = in_five_seconds);
+	SAYS(.delay = QS_FOREVER);
+	begin_calls(3);
+	ck_assert(!qs_gate_progress(gate, calls[0].task, &progress));
+	pass(QS_SEC);
+	ck_assert(qs_gate_progress(gate, calls[0].task, &progress));
+	ck_assert(progress.backing_off && !progress.waiting && !progress.http.host);
+	ck_assert_uint_eq(progress.attempts, 1);
+	ck_assert(qs_gate_progress(gate, calls[1].task, &progress));
+	ck_assert(!progress.backing_off && !progress.waiting);
+	ck_assert_str_eq(progress.http.host, "api.example");
+	ck_assert_int_eq(progress.http.phase, QS_HTTP_WAITING);
+	ck_assert(qs_gate_progress(gate, calls[2].task, &progress));
+	ck_assert(progress.waiting && !progress.backing_off && progress.attempts == 0);
+	cancel_all();
+	ck_assert(!qs_gate_progress(gate, calls[0].task, &progress));
+}
+END_TEST
+
 START_TEST(what_the_ledger_says_it_waits_for_is_the_stage)
 {
 	open_gate(&(struct qs_gate_options){ .concurrency = 1, .retry.attempts = 9 });
@@ -249,6 +273,7 @@ static TCase *ends(void)
 	tcase_add_test(cases, killed_each_is_gone_and_nothing_of_it_is_left);
 	tcase_add_loop_test(cases, killed_before_it_hears_of_its_answer_it_gives_that_back, 0, 4);
 	tcase_add_test(cases, each_stage_of_a_call_can_be_described);
+	tcase_add_test(cases, each_stage_of_a_call_can_be_looked_at);
 	tcase_add_test(cases, what_the_ledger_says_it_waits_for_is_the_stage);
 	tcase_add_test(cases, a_gate_that_cannot_be_made_leaves_nothing);
 	tcase_add_loop_test(cases, without_memory_a_call_fails_or_does_without, 0, 50);
