@@ -9,9 +9,11 @@
 #include "daemon/fold.h"
 #include "daemon/log.h"
 #include "daemon/storm.h"
+#include "daemon/template.h"
 
 #define LINE_SIZE  640
 #define BODY_SHOWN 2048
+#define SECRET_MIN 4 /* a shorter one keeps no secret, and would blot out half of any text */
 #define COUNT_SIZE 32
 
 /* A line that is put together; what does not fit is left out. */
@@ -108,6 +110,14 @@ void call_log_done(struct call_log *log)
 
 /* --- lines --- */
 
+/* An unexpected status says it all by itself. */
+static bool says_status_alone(const struct call_finished *finished)
+{
+	char text[48];
+	(void)snprintf(text, sizeof(text), "status %d is not expected", finished->status);
+	return strcmp(text, finished->problem) == 0;
+}
+
 /* What an error has in common with its like: "504 from api.example", "api.example: it hung up". */
 static void add_outcome(struct text *text, const struct call_finished *finished)
 {
@@ -116,7 +126,7 @@ static void add_outcome(struct text *text, const struct call_finished *finished)
 		add(text, "%d from %s", finished->status, finished->host);
 	else if (asked)
 		add(text, "%s", finished->host);
-	if (!is_said(finished->problem))
+	if (!is_said(finished->problem) || says_status_alone(finished))
 		return;
 	add(text, "%s%.*s", text->used > 0 ? ": " : "", STORM_TEXT, finished->problem);
 }
@@ -182,17 +192,52 @@ void call_log_finished(struct call_log *log, const struct call_finished *finishe
 	add_outcome(&text, finished);
 	bool folded = is_folded(log, finished, text.data);
 	add_figures(&text, finished);
-	log_event(folded ? LOG_LEVEL_DEBUG : level_of(finished), &fields, "call %" PRIu64 " %s: %s",
-	        finished->task, qs_verdict_name(finished->verdict), text.data);
+	log_event(folded ? LOG_LEVEL_DEBUG : level_of(finished), &fields, "%s %" PRIu64 " %s: %s",
+	        finished->polled ? "poll" : "call", finished->task,
+	        qs_verdict_name(finished->verdict), text.data);
 }
 
-void call_log_body(
-        const char *worker, uint64_t task, const char *what, const char *data, size_t size)
+/* --- bodies --- */
+
+static void blot_out(const struct template *template, char *data, size_t size)
 {
-	const struct log_fields fields = { .event = LOG_CALL, .worker = worker, .task = task };
+	size_t count = 0;
+	const struct template_part *part = template ? template_parts(template, &count) : NULL;
+	for (; count > 0; count--, part++) {
+		if (part->kind != TEMPLATE_SECRET || part->size < SECRET_MIN)
+			continue;
+		char *at = data;
+		while ((at = memmem(at, size - (size_t)(at - data), part->text, part->size))) {
+			memset(at, '*', part->size);
+			at += part->size;
+		}
+	}
+}
+
+/* NULL: no memory. */
+static char *fold_body(const struct http_config *http, const char *data, size_t size)
+{
+	_cleanup_(freep) char *copy = malloc(size);
+	if (!copy)
+		return NULL;
+	memcpy(copy, data, size);
+	blot_out(http->url, copy, size);
+	blot_out(http->body, copy, size);
+	for (const struct http_header_config *header = http->headers; header->name; header++)
+		blot_out(header->value, copy, size);
+	return fold_text(copy, size, BODY_SHOWN);
+}
+
+void call_log_body(const struct worker_config *worker, uint64_t task, const char *what,
+        const char *data, size_t size)
+{
+	const struct log_fields fields = {
+		.event = LOG_CALL, .worker = worker->name, .task = task
+	};
 	if (!log_bodies() || size == 0)
 		return;
-	_cleanup_(freep) char *folded = fold_text(data, size, BODY_SHOWN);
-	log_event(LOG_LEVEL_INFO, &fields, "call %" PRIu64 ", %s: %s", task, what,
+	_cleanup_(freep) char *folded = fold_body(&worker->http, data, size);
+	log_event(LOG_LEVEL_INFO, &fields, "%s %" PRIu64 ", %s: %s",
+	        worker->when == WHEN_CALL ? "call" : "poll", task, what,
 	        folded ? folded : "(no memory to show it)");
 }

@@ -6,6 +6,7 @@
 #ifndef QUIESCED_CALL_LOG_H
 #define QUIESCED_CALL_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@
 #include "lib/macro.h"
 
 struct storms;
+struct worker_config;
 
 struct call_log {
 	struct storms *storms;
@@ -29,6 +31,7 @@ void call_log_done(struct call_log *log);
 /* One call, or one slot of a poll, that is over. Nothing is kept. */
 struct call_finished {
 	const char *worker;
+	bool polled; /* by itself: nobody called */
 	uint64_t task;
 	enum qs_verdict verdict;
 	const char *host;    /* NULL: it asked no server; it is a program's */
@@ -43,8 +46,8 @@ struct call_finished {
 void call_log_finished(struct call_log *log, const struct call_finished *finished);
 
 /* With log.bodies: what a call was given ("payload") or answered ("answer"), folded. Never what is
- * made of templates, where credentials are. */
-void call_log_body(
-        const char *worker, uint64_t task, const char *what, const char *data, size_t size);
+ * made of templates; and where an answer repeats a credential of these, it is blotted out. */
+void call_log_body(const struct worker_config *worker, uint64_t task, const char *what,
+        const char *data, size_t size);
 
 #endif

@@ -238,6 +238,7 @@ static void tell(struct poll_run *run, enum qs_verdict verdict, uint64_t now)
 	struct worker *worker = run->run.worker;
 	struct events *events = worker->fleet->events;
 	const struct call_finished finished = {
+		.polled = true,
 		.worker = run->config->name,
 		.task = run->id,
 		.verdict = verdict,
@@ -254,7 +255,7 @@ static void tell(struct poll_run *run, enum qs_verdict verdict, uint64_t now)
 	call_log_finished(&worker->fleet->call_log, &finished);
 	if (worker->fleet->config->log_bodies && response->body_size > 0)
 		call_log_body(
-		        finished.worker, run->id, "answer", response->body, response->body_size);
+		        worker->config, run->id, "answer", response->body, response->body_size);
 	if (!list_empty(&events->observers))
 		events_emit(events, "poll-ended",
 		        json_pack("{s:s, s:o}", "worker", finished.worker, "last",

@@ -10,6 +10,7 @@
 #include "daemon/call.h"
 #include "daemon/call_answer.h"
 #include "daemon/daemon.h"
+#include "daemon/payload.h"
 #include "daemon/routes.h"
 
 #define LISTED_MAX 1000
@@ -65,22 +66,21 @@ static bool is_json(const char *type)
 static int read_payload(struct request *request, json_t **ret_json)
 {
 	const char *type = request->transport->header(request, "Content-Type");
-	json_error_t error;
+	char problem[256];
 
 	*ret_json = NULL;
-	if (request->body_size == 0)
-		return 1;
-	if (type && !is_json(type)) {
+	if (request->body_size > 0 && type && !is_json(type)) {
 		answer_problem(request, 415,
 		        "a payload is JSON (Content-Type: application/json), not %.64s", type);
 		return 0;
 	}
-	*ret_json = json_loadb(request->body, request->body_size,
-	        JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
-	if (!*ret_json)
-		answer_problem(request, 400, "the payload is no JSON: line %d, column %d: %s",
-		        error.line, error.column, error.text);
-	return *ret_json != NULL;
+	int r = payload_parse(
+	        request->body, request->body_size, ret_json, problem, sizeof(problem));
+	if (r == -EINVAL)
+		answer_problem(request, 400, "the payload %s", problem);
+	else if (r < 0)
+		answer_problem(request, 503, "no memory for the payload");
+	return r == 0;
 }
 
 /* Prefer: respond-async, among others, in any case. */

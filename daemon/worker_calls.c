@@ -135,8 +135,8 @@ static void log_call(struct worker *worker, const struct call *call)
 
 	call_log_finished(&worker->fleet->call_log, &finished);
 	if (worker->fleet->config->log_bodies && result->body)
-		call_log_body(finished.worker, call->id, "answer", result->body->data,
-		        result->body->size);
+		call_log_body(
+		        worker->config, call->id, "answer", result->body->data, result->body->size);
 }
 
 void worker_note_call_ended(struct worker *worker, const struct call *call)

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/template.h"
 #include "tests/unit/loop_fixture.h"
 
 static int ends[2]; /* of the pipe that is the log */
@@ -112,6 +114,23 @@ START_TEST(a_call_is_one_line)
 }
 END_TEST
 
+START_TEST(an_unexpected_status_is_not_told_twice_and_a_poll_is_no_call)
+{
+	struct call_finished polled = bad;
+	polled.polled = true;
+	polled.problem = "status 504 is not expected";
+	call_log_finished(&calls, &polled);
+	polled.problem = "the answer has no /a";
+	polled.status = 200;
+	call_log_finished(&calls, &polled);
+	ck_assert_str_eq(said(),
+	        "warning images: poll 18 failed: 504 from api.example, 3 attempts, 12000 ms, 20 "
+	        "bytes\n"
+	        "warning images: poll 18 failed: 200 from api.example: the answer has no /a, 3 "
+	        "attempts, 12000 ms, 20 bytes\n");
+}
+END_TEST
+
 START_TEST(a_storm_is_one_line_and_then_one_a_minute)
 {
 	for (int i = 0; i < 1205; i++)
@@ -166,17 +185,51 @@ END_TEST
 
 START_TEST(bodies_are_told_only_when_wanted_and_then_folded)
 {
-	static char blob[5000];
+	static char blob[5000], name[] = "images";
 	memset(blob, 'A', sizeof(blob));
-	call_log_body("images", 17, "payload", "{\"prompt\": \"secret\"}", 20);
+	struct http_header_config none = { 0 };
+	const struct worker_config worker = {
+		.name = name, .when = WHEN_CALL, .http.headers = &none
+	};
+	call_log_body(&worker, 17, "payload", "{\"prompt\": \"secret\"}", 20);
 	log_set_bodies(true);
-	call_log_body("images", 17, "answer", blob, sizeof(blob));
-	call_log_body("images", 17, "answer", "", 0);
+	call_log_body(&worker, 17, "answer", blob, sizeof(blob));
+	call_log_body(&worker, 17, "answer", "", 0);
 	log_set_bodies(false);
 	const char *text = said();
 	ck_assert_ptr_null(strstr(text, "prompt"));
 	ck_assert_ptr_nonnull(strstr(text, "info images: call 17, answer: …[5000 bytes, sha256 "));
 	ck_assert_uint_lt(strlen(text), 200);
+}
+END_TEST
+
+static int resolve(void *arg, const char *text, char **ret_text)
+{
+	*ret_text = strdup(strcmp(text, "${credential:short}") == 0 ? "abc" : arg);
+	return *ret_text ? 1 : -ENOMEM;
+}
+
+START_TEST(a_credential_that_an_answer_repeats_is_blotted_out)
+{
+	static const char answer[] = "{\"token\": \"hunter2\", \"again\": \"hunter2hunter2\", "
+	                             "\"abc\": \"hunter\"}";
+	static char secret[] = "hunter2", name[] = "images", header_name[] = "A";
+	const struct template_credentials credentials = { resolve, secret };
+	struct http_header_config headers[2] = { { .name = header_name }, { 0 } };
+	struct worker_config worker = { .name = name, .http.headers = headers };
+	char problem[100];
+	ck_assert_int_eq(template_parse("x ${credential:key} ${credential:short}", &credentials,
+	                         &headers[0].value, problem, sizeof(problem)),
+	        1);
+	log_set_bodies(true);
+	call_log_body(&worker, 17, "answer", answer, strlen(answer));
+	call_log_body(&worker, 17, "answer", "hunter2", 7);
+	log_set_bodies(false);
+	template_free(headers[0].value);
+	ck_assert_str_eq(said(),
+	        "info images: poll 17, answer: {\"token\": \"*******\", \"again\": "
+	        "\"**************\", \"abc\": \"hunter\"}\n"
+	        "info images: poll 17, answer: *******\n");
 }
 END_TEST
 
@@ -190,6 +243,8 @@ int main(void)
 	tcase_add_test(tcase, what_is_folded_at_the_end_is_told_at_the_end);
 	tcase_add_test(tcase, good_calls_are_never_folded);
 	tcase_add_test(tcase, those_that_were_stopped_are_no_warning);
+	tcase_add_test(tcase, an_unexpected_status_is_not_told_twice_and_a_poll_is_no_call);
+	tcase_add_test(tcase, a_credential_that_an_answer_repeats_is_blotted_out);
 	tcase_add_test(tcase, bodies_are_told_only_when_wanted_and_then_folded);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
