@@ -49,7 +49,7 @@ struct call_config {
 	size_t keep_size;     /* bytes of answers that are kept, all in all */
 	char *type;           /* of the answer of an `exec` worker: a media type */
 	size_t answer_max;    /* bytes an `exec` worker may answer */
-	uint64_t timeout; /* of a call of an `exec` worker, from ask to answer; QS_FOREVER: none */
+	uint64_t timeout;     /* of one run of the program of an `exec` worker; QS_FOREVER: none */
 };
 
 #endif

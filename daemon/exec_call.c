@@ -103,20 +103,16 @@ static bool would_wait(const struct exec_calls *calls, uint64_t now)
 }
 
 /* Only the first of them sleeps, so that they go in the order they came. */
-static int await_rate(qs_task *self, struct exec_call *work, uint64_t deadline)
+static int await_rate(qs_task *self, struct exec_call *work)
 {
 	struct exec_calls *calls = work->calls;
-	int r = qs_semaphore_acquire(self, calls->first, deadline);
+	int r = qs_semaphore_acquire(self, calls->first, QS_FOREVER);
 
 	if (r < 0)
 		return r;
 	work->is_first = true;
-	while (r == 0 && qs_bucket_available(&calls->rate, qs_in(self, 0)) == 0) {
-		uint64_t free_at = qs_bucket_free_at(&calls->rate, qs_in(self, 0));
-		r = qs_sleep(self, MIN(free_at, deadline));
-		if (r == 0 && free_at > deadline)
-			r = -ETIMEDOUT;
-	}
+	while (r == 0 && qs_bucket_available(&calls->rate, qs_in(self, 0)) == 0)
+		r = qs_sleep(self, qs_bucket_free_at(&calls->rate, qs_in(self, 0)));
 	if (r == 0)
 		qs_bucket_take(&calls->rate, qs_in(self, 0));
 	work->is_first = false;
@@ -124,7 +120,7 @@ static int await_rate(qs_task *self, struct exec_call *work, uint64_t deadline)
 	return r;
 }
 
-static int await_turn(qs_task *self, struct exec_call *work, uint64_t deadline)
+static int await_turn(qs_task *self, struct exec_call *work)
 {
 	struct exec_calls *calls = work->calls;
 	int r = 0;
@@ -136,10 +132,10 @@ static int await_turn(qs_task *self, struct exec_call *work, uint64_t deadline)
 		calls->waiting++;
 	}
 	if (calls->slots)
-		r = qs_semaphore_acquire(self, calls->slots, deadline);
+		r = qs_semaphore_acquire(self, calls->slots, QS_FOREVER);
 	work->has_slot = r == 0 && calls->slots;
 	if (r == 0 && calls->first)
-		r = await_rate(self, work, deadline);
+		r = await_rate(self, work);
 	calls->waiting -= TAKE(work->waits, false);
 	return r;
 }
@@ -308,8 +304,6 @@ static int fail_turn(struct call *call, int error)
 	if (error == -EAGAIN)
 		return call_fail(call, error, 429, "%u calls wait for their turn already",
 		        call_config(call)->call.backlog);
-	if (error == -ETIMEDOUT)
-		return call_fail(call, -ETIME, 504, "its turn did not come in time");
 	return call_fail(call, error, 503, "waiting for its turn");
 }
 
@@ -388,9 +382,8 @@ static int await_end(qs_task *self, struct exec_call *work, qs_group *group, uin
 static int exec_call_run(qs_task *self, struct call *call)
 {
 	struct exec_call *work = call->work;
-	uint64_t deadline = qs_time_add(call->started_at, call_config(call)->call.timeout);
 	qs_group *group;
-	int r = await_turn(self, work, deadline);
+	int r = await_turn(self, work);
 
 	if (r < 0)
 		return fail_turn(call, r);
@@ -403,7 +396,7 @@ static int exec_call_run(qs_task *self, struct call *call)
 	work->calls->begun++;
 	call->result.attempts = 1;
 	call->result.source = "server";
-	return await_end(self, work, group, deadline);
+	return await_end(self, work, group, qs_in(self, call_config(call)->call.timeout));
 }
 
 static void exec_call_look(const struct call *call, struct call_standing *standing)
