@@ -27,7 +27,7 @@ struct exec_calls {
 	qs_semaphore *slots; /* NULL: any number at once */
 	qs_semaphore *first; /* of those that wait for the rate, the next one has it; NULL: none */
 	struct qs_bucket rate;
-	unsigned waiting, backlog;
+	unsigned waiting, running, backlog;
 	uint64_t begun;
 };
 
@@ -89,6 +89,8 @@ static void exec_calls_count(const void *common, struct call_counts *ret_counts)
 	const struct exec_calls *calls = common;
 
 	ret_counts->requests = calls->begun;
+	ret_counts->waiting = calls->waiting;
+	ret_counts->in_flight = calls->running;
 }
 
 /* --- its turn --- */
@@ -226,6 +228,7 @@ static void on_ended(struct qs_task *task _unused_, enum qs_verdict verdict, voi
 	if (outcome)
 		work->outcome = *outcome;
 	work->verdict = verdict;
+	work->calls->running--;
 	qs_process_free(TAKE(work->process, NULL));
 }
 
@@ -394,6 +397,7 @@ static int exec_call_run(qs_task *self, struct call *call)
 	if (r < 0)
 		return r;
 	work->calls->begun++;
+	work->calls->running++;
 	call->result.attempts = 1;
 	call->result.source = "server";
 	return await_end(self, work, group, qs_in(self, call_config(call)->call.timeout));
