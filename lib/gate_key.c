@@ -21,7 +21,7 @@ bool qs_gate_may_share(const struct qs_http_request *request)
 
 	for (size_t i = 0; i < ARRAY_SIZE(asking); i++)
 		if (strcmp(method, asking[i]) == 0)
-			return true;
+			return request->url != NULL;
 	return false;
 }
 
@@ -61,7 +61,7 @@ static void add_header(struct sha256_ctx *sha, const struct qs_http_header *head
 		}
 		sha256_update(sha, count, (const uint8_t *)name);
 	}
-	add(sha, header->value, strlen(header->value));
+	add(sha, header->value, header->value ? strlen(header->value) : 0);
 }
 
 static bool counts(const qs_gate *gate, const struct qs_http_header *header)

@@ -23,7 +23,12 @@ typedef struct qs_gate qs_gate;
 
 #define QS_GATE_BUDGET_OFF UINT32_MAX
 
-/* All zero: one attempt. */
+/*
+ * All zero: one attempt. Tried again is what may pass by itself and does no harm: always where
+ * nothing was asked yet (no name, no connection, no TLS); a broken connection or a timeout if
+ * nothing was sent, or for GET, HEAD, OPTIONS, TRACE, PUT and DELETE; a status likewise, but 429 in
+ * any case: that was turned away. Never what would come again (a certificate, a size, a redirect).
+ */
 struct qs_retry_plan {
 	unsigned attempts; /* all in all; 0: 1 */
 	uint64_t base;     /* span of the first back-off, doubled each time: 500 ms */

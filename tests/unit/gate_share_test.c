@@ -100,6 +100,28 @@ START_TEST(names_of_headers_are_the_same_in_small_letters)
 }
 END_TEST
 
+static int call_without(qs_task *self, void *arg)
+{
+	static const struct qs_http_header headers[] = { { "Accept", NULL }, { 0 } };
+	struct qs_http_request request = { .url = arg, .headers = headers };
+	struct qs_gate_answer answer;
+	int r = qs_gate_call(self, gate, &request, QS_FOREVER, &answer);
+
+	qs_gate_answer_done(&answer);
+	return r == -EINVAL ? 0 : -EIO;
+}
+
+START_TEST(a_request_that_lacks_something_is_refused_all_the_same)
+{
+	qs_task *no_url = world_spawn(&world.root, call_without, NULL);
+	qs_task *no_value = world_spawn(&world.root, call_without, (char[]){ "http://a.example/" });
+
+	world_run();
+	ck_assert_int_eq(world_result(no_url).outcome.value, 0);
+	ck_assert_int_eq(world_result(no_value).outcome.value, 0);
+}
+END_TEST
+
 static const struct qs_http_header alice[] = { { "Authorization", "alice" }, { "Accept", "a" },
 	{ 0 } };
 static const struct qs_http_header bob[] = { { "Authorization", "bob" }, { "Accept", "a" }, { 0 } };
@@ -381,6 +403,7 @@ int main(void)
 	tcase_add_test(cache, a_different_call_is_not);
 	tcase_add_test(cache, a_method_that_is_said_is_the_one_that_is_meant);
 	tcase_add_test(cache, names_of_headers_are_the_same_in_small_letters);
+	tcase_add_test(cache, a_request_that_lacks_something_is_refused_all_the_same);
 	tcase_add_test(cache, without_a_list_nobody_gets_what_was_meant_for_another);
 	tcase_add_test(cache, only_headers_of_the_list_tell_calls_apart);
 	tcase_add_test(cache, an_answer_is_kept_for_so_long);
