@@ -193,15 +193,31 @@ static bool make_room(struct exec_call *work, size_t size)
 	return true;
 }
 
-/* One that says too much is ended, but not within its own callback. */
-static int on_answer(struct qs_process *process, const char *data, size_t size, void *arg)
+/* Nobody is interested in it any more: it has its own patience if it has one, else none. */
+static void end_process(const struct exec_call *work, enum qs_cause cause)
+{
+	uint64_t patience = call_config(work->call)->stop_deadline;
+	uint64_t now = qs_loop_now(call_worker(work->call)->fleet->context->loop);
+
+	qs_task_ask(qs_process_task(work->process), cause,
+	        patience == QS_FOREVER ? now : qs_time_add(now, patience));
+}
+
+/* What a program leaves behind when it has answered must not keep the call from its end. */
+static void on_pushed(struct qs_task *task, enum qs_rung rung, void *arg)
+{
+	if (rung == QS_RUNG_ASK && qs_task_cause(task) == QS_CAUSE_LEADER_EXIT)
+		end_process(arg, QS_CAUSE_LEADER_EXIT);
+}
+
+static int on_answer(struct qs_process *process _unused_, const char *data, size_t size, void *arg)
 {
 	struct exec_call *work = arg;
 
 	work->call->result.received += size;
 	work->too_long = size > call_config(work->call)->call.answer_max - work->size;
 	if (work->too_long || !make_room(work, size)) {
-		qs_task_ask(qs_process_task(process), QS_CAUSE_API, QS_FOREVER);
+		end_process(work, QS_CAUSE_API);
 		return -EMSGSIZE;
 	}
 	memcpy(work->answer + work->size, data, size);
@@ -244,7 +260,9 @@ static int start_process(struct exec_call *work, qs_group *group)
 	if (!environment)
 		return call_fail(work->call, -ENOMEM, 503, "out of memory");
 	snprintf(name, sizeof(name), "%.20s/%" PRIu64, config->name, work->call->id);
-	work->terms = (struct qs_task_terms){ .ladder = worker_ladder(worker), .ended = on_ended };
+	work->terms = (struct qs_task_terms){
+		.ladder = worker_ladder(worker), .pushed = on_pushed, .ended = on_ended
+	};
 	options.task = (struct qs_task_setup){ .name = name, .terms = &work->terms, .arg = work };
 	options.argv = config->exec;
 	options.environment = environment;
@@ -371,7 +389,7 @@ static int await_end(qs_task *self, struct exec_call *work, qs_group *group, uin
 	bool late = r == -ETIMEDOUT;
 
 	if (late) {
-		qs_group_stop(group);
+		end_process(work, QS_CAUSE_API);
 		r = qs_group_join(self, group, QS_FOREVER, NULL);
 	}
 	if (!work->process)

@@ -195,6 +195,29 @@ START_TEST(one_that_takes_too_long_is_ended_with_its_tree)
 }
 END_TEST
 
+START_TEST(one_that_takes_too_long_and_hears_nothing_is_killed)
+{
+	start("shutdown: { cancel_grace: 100ms }\n"
+	      "workers: { w: { when: call, exec: [sh, -c, \"trap '' TERM; sleep 98769; "
+	      "sleep 98769\"], call: { timeout: 100ms } } }\n");
+	ask("1", 504);
+	ck_assert(!rig_process_exists("sleep 98769"));
+	finish(0);
+}
+END_TEST
+
+START_TEST(what_it_leaves_behind_is_ended_and_the_answer_counts)
+{
+	start("shutdown: { cancel_grace: 100ms }\n"
+	      "workers: { w: { when: call, exec: [sh, -c, \"(trap '' TERM; sleep 98770; "
+	      "sleep 98770) & echo done\"] } }\n");
+	ask("1", 200);
+	ck_assert_str_eq(answer.body, "done\n");
+	ck_assert(!rig_process_exists("sleep 98770"));
+	finish(0);
+}
+END_TEST
+
 START_TEST(one_that_says_too_much_is_ended)
 {
 	start("workers: { w: { when: call, exec: [cat, /dev/zero], call: { max_answer: 1MiB } } "
@@ -368,6 +391,8 @@ int main(void)
 		an_exit_status_is_the_outcome_and_its_last_words_say_why,
 		a_program_that_is_not_there_is_the_calls_failure,
 		one_that_takes_too_long_is_ended_with_its_tree,
+		one_that_takes_too_long_and_hears_nothing_is_killed,
+		what_it_leaves_behind_is_ended_and_the_answer_counts,
 		one_that_says_too_much_is_ended,
 		one_that_reads_nothing_of_a_large_payload_answers_all_the_same,
 		a_large_answer_comes_whole,
