@@ -64,9 +64,12 @@ static void tell_storm(_unused_ void *arg, const struct storm_sum *sum)
 	};
 	char count[COUNT_SIZE], span[64];
 	bool whole = sum->span >= STORM_WINDOW;
-	log_event(LOG_LEVEL_WARNING, &fields, "%s, %s %stimes in the last %s", sum->text,
+	/* Rounded up: nobody wants to know of microseconds here. */
+	uint64_t shown = (sum->span + QS_MSEC - 1) / QS_MSEC * QS_MSEC;
+	log_event(LOG_LEVEL_WARNING, &fields, "%s, %s %s%s in the last %s", sum->text,
 	        format_count(sum->count, count), whole ? "" : "more ",
-	        whole ? "minute" : span_format(sum->span, span, sizeof(span)));
+	        sum->count == 1 ? "time" : "times",
+	        whole ? "minute" : span_format(shown, span, sizeof(span)));
 }
 
 static void arm(struct call_log *log)
@@ -166,7 +169,12 @@ static bool is_folded(
 	};
 	if (finished->verdict == QS_VERDICT_FINISHED || !log->storms)
 		return false;
-	bool news = storms_count(log->storms, &key, outcome, qs_loop_now(log->loop));
+	struct text text = { .used = 0 };
+	/* Those that were ended by the ladder have that in common. */
+	if (finished->verdict != QS_VERDICT_FAILED)
+		add(&text, "%s: ", qs_verdict_name(finished->verdict));
+	add(&text, "%s", outcome);
+	bool news = storms_count(log->storms, &key, text.data, qs_loop_now(log->loop));
 	arm(log);
 	return !news;
 }

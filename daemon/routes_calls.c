@@ -51,15 +51,24 @@ static struct worker *find_called(struct request *request)
 	return NULL;
 }
 
-/* application/json, application/problem+json, and parameters of them. */
-static bool is_json(const char *type)
+static bool is_type(const char *type, size_t length, const char *name)
 {
+	return length == strlen(name) && strncasecmp(type, name, length) == 0;
+}
+
+/*
+ * application/json, application/problem+json, and parameters of them. What curl says of whatever it
+ * is given with -d says nothing.
+ */
+static bool may_be_json(const char *type)
+{
+	static const char suffix[] = "+json";
 	size_t length = strcspn(type, "; \t");
 
-	return (length == strlen("application/json") &&
-	               strncasecmp(type, "application/json", length) == 0) ||
-	       (length > strlen("+json") &&
-	               strncasecmp(type + length - strlen("+json"), "+json", strlen("+json")) == 0);
+	return is_type(type, length, "application/json") ||
+	       is_type(type, length, "application/x-www-form-urlencoded") ||
+	       (length > strlen(suffix) &&
+	               is_type(type + length - strlen(suffix), strlen(suffix), suffix));
 }
 
 /* 1 with the payload, which is to be released; 0 if it was refused. */
@@ -69,7 +78,7 @@ static int read_payload(struct request *request, json_t **ret_json)
 	char problem[256];
 
 	*ret_json = NULL;
-	if (request->body_size > 0 && type && !is_json(type)) {
+	if (request->body_size > 0 && type && !may_be_json(type)) {
 		answer_problem(request, 415,
 		        "a payload is JSON (Content-Type: application/json), not %.64s", type);
 		return 0;

@@ -183,6 +183,18 @@ static void tell_upstream(const json_t *upstream)
 	        (int)MIN(size, (size_t)UPSTREAM_MAX), body, size > UPSTREAM_MAX ? "..." : "");
 }
 
+static void tell_how_far(const json_t *problem, const char *verdict)
+{
+	unsigned long long attempts = field_unsigned(problem, "attempts");
+	const char *phase = field_text(problem, "phase");
+	bool over = !*phase || strcmp(phase, "over") == 0;
+
+	ctl_complain("call %llu: %s after %llu attempt%s%s%s, %llu bytes received",
+	        (unsigned long long)field_unsigned(problem, "call"), verdict, attempts,
+	        attempts == 1 ? "" : "s", over ? "" : ", while ", over ? "" : phase,
+	        (unsigned long long)field_unsigned(problem, "received"));
+}
+
 /* A 503 says either that the call was ended, then it has a verdict, or that none can begin. */
 static enum ctl_status judge_call(
         const struct ctl *ctl, const struct qs_http_unix_response *response, const char *what)
@@ -194,11 +206,7 @@ static enum ctl_status judge_call(
 	if (status == CTL_OK)
 		return status;
 	if (!ctl->options.json && *verdict)
-		ctl_complain("call %llu: %s after %llu attempts, %s, %llu bytes received",
-		        (unsigned long long)field_unsigned(problem, "call"), verdict,
-		        (unsigned long long)field_unsigned(problem, "attempts"),
-		        field_text(problem, "phase"),
-		        (unsigned long long)field_unsigned(problem, "received"));
+		tell_how_far(problem, verdict);
 	if (!ctl->options.json)
 		tell_upstream(json_object_get(problem, "upstream"));
 	return response->status == 503 && !*verdict ? CTL_REFUSED : status;

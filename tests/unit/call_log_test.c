@@ -158,6 +158,21 @@ START_TEST(what_is_folded_at_the_end_is_told_at_the_end)
 }
 END_TEST
 
+START_TEST(calls_that_were_ended_are_folded_as_such)
+{
+	struct call_finished ended = bad;
+	ended.verdict = QS_VERDICT_CANCELLED;
+	ended.status = 0;
+	for (int i = 0; i < 2; i++)
+		call_log_finished(&calls, &ended);
+	advance(300 * QS_USEC);
+	const char *text = said();
+	ck_assert_msg(strstr(text, "warning images: cancelled: api.example, 1 more time in the "
+	                           "last 1ms\n") != NULL,
+	        "%s", text);
+}
+END_TEST
+
 START_TEST(good_calls_are_never_folded)
 {
 	for (int i = 0; i < 50; i++)
@@ -241,6 +256,7 @@ int main(void)
 	tcase_add_test(tcase, a_call_is_one_line);
 	tcase_add_test(tcase, a_storm_is_one_line_and_then_one_a_minute);
 	tcase_add_test(tcase, what_is_folded_at_the_end_is_told_at_the_end);
+	tcase_add_test(tcase, calls_that_were_ended_are_folded_as_such);
 	tcase_add_test(tcase, good_calls_are_never_folded);
 	tcase_add_test(tcase, those_that_were_stopped_are_no_warning);
 	tcase_add_test(tcase, an_unexpected_status_is_not_told_twice_and_a_poll_is_no_call);

@@ -119,13 +119,13 @@ START_TEST(a_failed_call_is_told)
 	} cases[] = {
 		{ 502, PROBLEM_504, "call api",
 		        "quiescectl: api: api.example answers 504\n"
-		        "quiescectl: call 17: failed after 3 attempts, over, 12 bytes received\n"
+		        "quiescectl: call 17: failed after 3 attempts, 12 bytes received\n"
 		        "quiescectl: the server's answer: 504 text/html\n"
 		        "quiescectl: no ?1\n",
 		        1 },
 		{ 503, PROBLEM_ENDED, "call api",
 		        "quiescectl: api: the daemon shuts down\n"
-		        "quiescectl: call 18: cancelled after 1 attempts, waiting, 0 bytes "
+		        "quiescectl: call 18: cancelled after 1 attempt, while waiting, 0 bytes "
 		        "received\n",
 		        1 },
 		{ 503, "{\"detail\": \"it drains\"}", "call api", "quiescectl: api: it drains\n",
