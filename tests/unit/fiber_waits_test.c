@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fiber_wait_kinds.h"
+#include "tests/unit/fiber_world.h"
 
 /* --- the one who waits --- */
 
@@ -299,7 +300,7 @@ int main(void)
 {
 	Suite *suite = suite_create("fiber_waits");
 	TCase *tcase = tcase_create("each");
-	int count = (int)ARRAY_SIZE(kinds);
+	int count = KINDS;
 
 	tcase_add_checked_fixture(tcase, forget_last, NULL);
 	tcase_add_loop_test(tcase, it_returns_when_what_it_waits_for_comes, 0, count);
