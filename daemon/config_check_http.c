@@ -60,7 +60,8 @@ static int check_call(const struct check *check)
 		        "workers.%s.when: a module cannot be called: exec and http can",
 		        worker->name);
 	r = refuse_each(check, of_others, "means nothing with when: call: leave it out");
-	if (r == 0 && worker->http.url)
+	/* What is said counts: a value that is wrong has been told of, and is no other work. */
+	if (r == 0 && !is_said(check, W "exec"))
 		r = refuse_each(
 		        check, of_exec, "is for exec: the server says it with http; leave it out");
 	else if (r == 0)

@@ -182,6 +182,15 @@ END_TEST
 START_TEST(places_are_known_and_have_something_to_stand_for)
 {
 	static const struct expectation cases[] = {
+		{ "workers:\n  a: { when: call, http: { url: '{{x}}' }, cache: { size: 1 } }",
+		        "a.yaml:2:33: workers.a.http.url: 'x' is unknown: did you mean "
+		        "{{payload.x}}? Known are {{payload}} "
+		        "and its parts, such as {{payload.prompt}}; {{{{ stands for {{ "
+		        "itself\n" },
+		{ "workers:\n  a: { when: call, exec: x, call: { type: a/b } }",
+		        "a.yaml:2:26: workers.a.exec: expected a list, not a single value: write "
+		        "[/usr/bin/program, argument], or [/bin/sh, -c, 'a command line'] for a "
+		        "shell\n" },
 		{ URL("https://h/{{paylod.x}}"), "a.yaml:2:33: workers.a.http.url: 'paylod.x' is "
 		                                 "unknown: did you mean {{payload.x}}?\n" },
 		{ CALL "body: '[1, {{payload}'} }",
