@@ -124,14 +124,30 @@ bool call_is_good(const struct call *call)
 	return call->returned && call->error >= 0;
 }
 
+static bool ended_by_ladder(const struct call *call)
+{
+	return !call->returned || call->error == -ESHUTDOWN || call->error == -ECANCELED;
+}
+
+const char *call_ended_because(const struct call *call)
+{
+	if (!ended_by_ladder(call))
+		return NULL;
+	if (call->left)
+		return "whoever asked for it has left";
+	if (call->cause == QS_CAUSE_SHUTDOWN)
+		return "the daemon shuts down";
+	if (call->cause == QS_CAUSE_RELOAD)
+		return "a reload has changed its worker";
+	return "it was cancelled, or its worker stopped";
+}
+
 /* What the ladder has ended is nobody's fault up there. */
 int call_status(const struct call *call)
 {
-	bool by_ladder = !call->returned || call->error == -ESHUTDOWN || call->error == -ECANCELED;
-
 	if (call_is_good(call))
 		return call->result.status ? call->result.status : 200;
-	if (by_ladder)
+	if (ended_by_ladder(call))
 		return 503;
 	return call->result.status ? call->result.status : 500;
 }
@@ -340,6 +356,7 @@ static void caller_gone(struct request *request)
 	struct call *call = request->arg;
 
 	call->request = NULL;
+	call->left = true;
 	call_cancel(call);
 }
 

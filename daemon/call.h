@@ -40,6 +40,7 @@ struct call {
 	enum qs_verdict verdict; /* QS_VERDICT_NONE while it lives */
 	enum qs_cause cause;     /* of an ask */
 	bool detached;           /* it goes on without anybody who waits, and is kept */
+	bool left;               /* whoever waited has hung up */
 	bool let_body_go;        /* it was too large to be kept */
 	struct call_stream
 	        *stream;         /* the head of its answer has gone to whoever waits; else NULL */
@@ -72,6 +73,9 @@ char *call_describe(const struct call *call, char *buffer, size_t size);
 bool call_is_good(const struct call *call);
 /* The status of its answer. */
 int call_status(const struct call *call);
+
+/* Why it was ended, if the ladder did that; else NULL. Of a call that is over. */
+const char *call_ended_because(const struct call *call);
 
 /* Of a call that is over. */
 enum call_outcome call_outcome(const struct call *call);

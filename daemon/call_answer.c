@@ -4,7 +4,6 @@
  */
 #include "daemon/call_answer.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,40 +19,16 @@
 #define UPSTREAM_TEXT_MAX (64U << 10)
 #define FOLDED_MAX        (4U << 10)
 
-/* --- words --- */
-
-static const char *ender_of(const struct call *call)
-{
-	switch (call->cause) {
-	case QS_CAUSE_SHUTDOWN:
-		return "the daemon shuts down";
-	case QS_CAUSE_RELOAD:
-		return "a reload has changed its worker";
-	case QS_CAUSE_API:
-		return "somebody asked for that";
-	case QS_CAUSE_NONE:
-	case QS_CAUSE_HEARTBEAT:
-	case QS_CAUSE_READY:
-	case QS_CAUSE_DEPENDENCY:
-	case QS_CAUSE_LEADER_EXIT:
-	case QS_CAUSE_COUNT:
-		break;
-	}
-	return qs_cause_name(call->cause);
-}
-
 static void describe_problem(const struct call *call, char *buffer, size_t size)
 {
-	bool by_ladder = !call->returned || call->error == -ESHUTDOWN || call->error == -ECANCELED;
+	const char *why = call_ended_because(call), *problem = call->result.problem;
 
-	if (by_ladder)
+	if (why)
 		snprintf(buffer, size, "the call was ended (%s): %s%s%s",
-		        qs_verdict_name(call->verdict), ender_of(call),
-		        call->result.problem ? "; it stood at: " : "",
-		        call->result.problem ? call->result.problem : "");
+		        qs_verdict_name(call->verdict), why, problem ? "; it stood at: " : "",
+		        problem ? problem : "");
 	else
-		snprintf(buffer, size, "%s",
-		        call->result.problem ? call->result.problem : strerror(-call->error));
+		snprintf(buffer, size, "%s", problem ? problem : strerror(-call->error));
 }
 
 /* --- the problem --- */

@@ -180,8 +180,10 @@ void calls_forget(struct calls *calls, struct call *call)
 	list_for_each (node, &calls->shelves) {
 		struct shelf *shelf = list_entry(node, struct shelf, in_calls);
 
-		if (shelf->owner == call->owner)
+		if (shelf->owner == call->owner) {
 			forget(calls, shelf, call);
+			return;
+		}
 	}
 }
 

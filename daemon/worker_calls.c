@@ -117,6 +117,7 @@ void worker_note_call_pushed(struct worker *worker, struct call *call, enum qs_r
 static void log_call(struct worker *worker, const struct call *call)
 {
 	const struct call_result *result = &call->result;
+	const char *because = call_ended_because(call);
 	const struct call_finished finished = {
 		.worker = call->owner->name,
 		.task = call->id,
@@ -126,7 +127,7 @@ static void log_call(struct worker *worker, const struct call *call)
 		.error = call_is_good(call) ? 0
 		         : call->returned   ? call->error
 		                            : -ECANCELED,
-		.problem = result->problem,
+		.problem = because ? because : result->problem,
 		.attempts = result->attempts,
 		.duration = qs_time_sub(call->ended_at, call->started_at),
 		.bytes = result->received,
