@@ -5,6 +5,7 @@
 
 #include "daemon/config_internal.h"
 #include "daemon/http_shape.h"
+#include "lib/retry.h"
 
 #define W          "workers.NAME."
 #define WHY_SIZE   200
@@ -219,6 +220,13 @@ static int check_retry(const struct check *check)
 			return warning_add(check->reader, said(check, paths[i]),
 			        "workers.%s.%s: has no effect: retry.attempts is 1", worker->name,
 			        SHORT(paths[i]));
+	if (retry->attempts > 1 && !is_said(check, W "http.retry.unsafe") &&
+	        !qs_retry_is_idempotent(worker->http.method))
+		return warning_add(check->reader, said(check, W "http.retry.attempts"),
+		        "workers.%s.http.retry: %s is not idempotent: what the server may have "
+		        "received is not tried again, an answer such as 504 neither: write unsafe: "
+		        "true if it may be, unsafe: false if not",
+		        worker->name, worker->http.method);
 	if (retry->cap >= retry->base)
 		return 0;
 	return warning_add(check->reader,
@@ -263,8 +271,8 @@ int config_check_http(
 	if (r == 0)
 		r = check_request(&check);
 	if (r == 0)
-		r = check_retry(&check);
+		r = complete(worker);
 	if (r == 0)
-		r = check_expect(&check);
-	return r < 0 ? r : complete(worker);
+		r = check_retry(&check);
+	return r < 0 ? r : check_expect(&check);
 }

@@ -317,7 +317,12 @@ END_TEST
 START_TEST(what_is_odd_is_a_warning)
 {
 	static const struct expectation cases[] = {
-		{ CALL "retry: { attempts: 3, base: 2s, cap: 1s } } }",
+		{ CALL "retry: { attempts: 3 } } }",
+		        "a.yaml:2:56: workers.a.http.retry: POST is not idempotent: what the "
+		        "server may have received is not tried again, an answer such as 504 "
+		        "neither: write unsafe: true if it may be, unsafe: false if not\n" },
+		{ CALL "method: PUT, retry: { attempts: 3 } } }", "" },
+		{ CALL "retry: { attempts: 3, base: 2s, cap: 1s, unsafe: false } } }",
 		        "a.yaml:2:79: workers.a.http.retry: cap (1s) is below base (2s), so every "
 		        "back-off is up to cap: raise cap or lower base\n" },
 		{ CALL "retry: { unsafe: true } } }", "a.yaml:2:56: workers.a.http.retry.unsafe: "
