@@ -61,6 +61,7 @@ struct qs_http_transfer {
 	struct curl_slist *headers; /* with their text behind them */
 	int failure;                /* what a callback has ended it with */
 	bool connected, opened, in_head, redirecting;
+	bool worn; /* libcurl counts how often a handle tries again, and never forgets */
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -39,7 +39,10 @@ static bool is_sent_twice(struct qs_http_transfer *transfer)
 {
 	const struct qs_http_call *call = transfer->call;
 
-	if (!call->sent_any || transfer->redirecting || is_idempotent(call->method))
+	if (!call->sent_any || transfer->redirecting)
+		return false;
+	transfer->worn = true;
+	if (is_idempotent(call->method))
 		return false;
 	transfer->failure = -ECONNRESET;
 	return true;

@@ -12,6 +12,12 @@
 #include "lib/alloc.h"
 #include "lib/http_curl_internal.h"
 
+/*
+ * What HTTP/2 lets anybody send before it is taken. A server may answer without taking more; then
+ * libcurl goes on trying to send the rest until a timeout ends it. So more goes by HTTP/1.1.
+ */
+#define WINDOW 65535
+
 #define SPARE 128 /* transfers that are kept for others */
 
 /* libcurl would give up a connection after five minutes if it were not told otherwise. */
@@ -92,7 +98,7 @@ void qs_http_transfer_put(struct qs_http_transfer *transfer)
 	qs_http_transfer_connected(transfer, false);
 	list_remove(&transfer->node);
 	qs_free(TAKE(transfer->headers, NULL));
-	if (curl->spare_count >= SPARE) {
+	if (curl->spare_count >= SPARE || transfer->worn) {
 		qs_http_transfer_free(transfer);
 		return;
 	}
@@ -190,6 +196,7 @@ static CURLcode set_limits(const struct qs_http_transfer *transfer)
 {
 	const struct qs_http_call *call = transfer->call;
 	bool handed_on = call->handlers.data;
+	bool version_1 = handed_on || call->body_size > WINDOW;
 	CURLcode code = CURLE_OK;
 
 	QS_HTTP_SET(transfer, code, FOLLOWLOCATION, call->limits.redirects > 0 ? 1L : 0L);
@@ -198,8 +205,8 @@ static CURLcode set_limits(const struct qs_http_transfer *transfer)
 	QS_HTTP_SET(transfer, code, CONNECTTIMEOUT, LATER_THAN_OURS);
 	QS_HTTP_SET(transfer, code, ACCEPT_ENCODING, call->compressed && !handed_on ? "" : NULL);
 	QS_HTTP_SET(transfer, code, HTTP_VERSION,
-	        handed_on ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
-	QS_HTTP_SET(transfer, code, PIPEWAIT, call->is_https && !handed_on ? 1L : 0L);
+	        version_1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+	QS_HTTP_SET(transfer, code, PIPEWAIT, call->is_https && !version_1 ? 1L : 0L);
 	return code;
 }
 
