@@ -32,10 +32,18 @@ static bool is_value(const char *text)
 	return true;
 }
 
+/* What says where the body ends is the client's own. */
+static bool frames_body(const char *name)
+{
+	return strcasecmp(name, "content-length") == 0 ||
+	       strcasecmp(name, "transfer-encoding") == 0;
+}
+
 static int check_headers(const struct qs_http_header *headers)
 {
 	for (; headers && headers->name; headers++)
-		if (!is_token(headers->name) || !headers->value || !is_value(headers->value))
+		if (!is_token(headers->name) || !headers->value || !is_value(headers->value) ||
+		        frames_body(headers->name))
 			return -EINVAL;
 	return 0;
 }

@@ -85,6 +85,9 @@ int qs_http_url_parse(const char *text, struct qs_http_url *ret_url)
 	if (!is_printable(text))
 		return -EINVAL;
 	size = strcspn(authority, "/?#");
+	/* Some take it for a slash. */
+	if (memchr(authority, '\\', size))
+		return -EINVAL;
 	authority = after_user(authority, &size);
 	host = host_size(authority, size);
 	if (host == 0 || host > HOST_MAX - sizeof(":65535"))
