@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/macro.h"
+
 struct qs_seam {
 	uint64_t fail_at; /* refuse the n-th chance, counted from 1; 0: none */
 	uint32_t rate;    /* refuse so many of a million, drawn from `random` */
@@ -20,20 +22,20 @@ struct qs_seam {
 };
 
 /* Of this thread; NULL (nothing is counted, nothing refused) unless a simulation runs in it. */
-extern _Thread_local struct qs_seam *qs_seam __attribute__((tls_model("initial-exec")));
+QS_SIBLING extern _Thread_local struct qs_seam *qs_seam __attribute__((tls_model("initial-exec")));
 
 /* As without the prefix. What one of these gave goes back by qs_free. */
-void *qs_malloc(size_t size) __attribute__((malloc));
-void *qs_calloc(size_t members, size_t size) __attribute__((malloc));
-void *qs_reallocarray(void *memory, size_t members, size_t size);
-void qs_free(void *memory);
+QS_SIBLING void *qs_malloc(size_t size) __attribute__((malloc));
+QS_SIBLING void *qs_calloc(size_t members, size_t size) __attribute__((malloc));
+QS_SIBLING void *qs_reallocarray(void *memory, size_t members, size_t size);
+QS_SIBLING void qs_free(void *memory);
 
 static inline void qs_freep(void *pointer)
 {
 	qs_free(*(void **)pointer);
 }
 
-bool qs_seam_draw(int error);
+QS_SIBLING bool qs_seam_draw(int error);
 
 /* Whether a system call that comes next is to fail: then errno is `error`, and it is not made. */
 static inline bool qs_refused(int error)

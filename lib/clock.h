@@ -11,6 +11,8 @@
 
 #include <quiesce/clock.h>
 
+#include "lib/macro.h"
+
 struct qs_clock {
 	_Atomic uint64_t coarse;
 	_Atomic uint64_t virtual_now;
@@ -21,7 +23,7 @@ void qs_clock_init(struct qs_clock *clock);
 void qs_clock_init_virtual(struct qs_clock *clock, uint64_t now);
 
 /* The present time; refreshes the coarse time. */
-uint64_t qs_clock_read(struct qs_clock *clock);
+QS_SIBLING uint64_t qs_clock_read(struct qs_clock *clock);
 
 /* The time of the latest reading, whoever made it. */
 static inline uint64_t qs_clock_coarse(const struct qs_clock *clock)
@@ -33,7 +35,7 @@ static inline uint64_t qs_clock_coarse(const struct qs_clock *clock)
 void qs_clock_advance_to(struct qs_clock *clock, uint64_t now);
 
 /* CLOCK_REALTIME in microseconds since 1970, for what people and other programs read. */
-uint64_t qs_clock_wall_usec(void);
+QS_SIBLING uint64_t qs_clock_wall_usec(void);
 
 /* The wall time of a monotonic point in time, by the present offset of the two. */
 uint64_t qs_clock_wall_usec_of(uint64_t at);

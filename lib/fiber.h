@@ -44,22 +44,24 @@ struct qs_wait {
  * wait; returns the result. The wait has been entered into what it waits in; when this fails by
  * itself, also at once, the wait has been aborted.
  */
-QS_MUST_CHECK int qs_fiber_wait(struct qs_fiber *self, struct qs_wait *wait, uint64_t deadline);
+QS_SIBLING QS_MUST_CHECK int qs_fiber_wait(
+        struct qs_fiber *self, struct qs_wait *wait, uint64_t deadline);
 
 /* Makes a waiting fiber ready with that result. The first result counts. */
-void qs_fiber_wake(struct qs_fiber *fiber, int result);
+QS_SIBLING void qs_fiber_wake(struct qs_fiber *fiber, int result);
 
 /*
  * What a waiting fiber waits for has become something else: it goes on under that name and nature,
  * unless it would be idle now and the fiber was asked: then it ends as by that ask.
  */
-void qs_fiber_change_wait(struct qs_fiber *fiber, enum qs_wait_nature nature, const char *name);
+QS_SIBLING void qs_fiber_change_wait(
+        struct qs_fiber *fiber, enum qs_wait_nature nature, const char *name);
 
 /*
  * What a wait of that nature would fail with at once: -ESHUTDOWN, -ECANCELED, or 0. Does not return
  * if the fiber was killed while it ran: nothing may have been entered into anything before.
  */
-QS_MUST_CHECK int qs_fiber_check(struct qs_fiber *self, enum qs_wait_nature nature);
+QS_SIBLING QS_MUST_CHECK int qs_fiber_check(struct qs_fiber *self, enum qs_wait_nature nature);
 
 /* Something that goes with the fiber, unless it goes before. Embedded in what it is. */
 struct qs_belonging {
@@ -68,7 +70,7 @@ struct qs_belonging {
 };
 
 /* It is released with the fiber, after its clean-ups; in any order. list_remove takes it back. */
-void qs_fiber_own(struct qs_fiber *fiber, struct qs_belonging *belonging);
+QS_SIBLING void qs_fiber_own(struct qs_fiber *fiber, struct qs_belonging *belonging);
 
 /* Who starts fibers of a sort and watches over them; it outlives them. All of it may be NULL. */
 struct qs_fiber_keeper {
@@ -119,7 +121,7 @@ void qs_fibers_free(struct qs_fibers *fibers);
  */
 const char *qs_fibers_name_at(const struct qs_fibers *fibers, const void *address);
 
-struct qs_fiber *qs_fiber_of(qs_task *task);
+QS_SIBLING struct qs_fiber *qs_fiber_of(qs_task *task);
 
 /* For what other threads have to tell fibers. */
 struct qs_bells *qs_fibers_bells(struct qs_fibers *fibers);

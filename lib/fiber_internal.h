@@ -96,7 +96,7 @@ struct qs_fibers {
 	((sizeof(struct qs_fiber) + sizeof(struct qs_stack) + 63) / 64 * 64 - \
 	        sizeof(struct qs_stack))
 
-extern const struct qs_task_kind qs_fiber_kind;
+QS_SIBLING extern const struct qs_task_kind qs_fiber_kind;
 extern const struct qs_task_terms qs_fiber_terms;
 
 void qs_fiber_run(void *fiber); /* on its own stack, from its beginning to its end */

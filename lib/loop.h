@@ -31,10 +31,10 @@ void qs_loop_free(struct qs_loop *loop);
  * of them; 0 changes nothing. */
 void qs_loop_set_seed(struct qs_loop *loop, uint64_t seed);
 
-struct qs_clock *qs_loop_clock(const struct qs_loop *loop);
+QS_SIBLING struct qs_clock *qs_loop_clock(const struct qs_loop *loop);
 
 /* The time at which the present turn began: one reading a turn. Outside of a turn: the present. */
-uint64_t qs_loop_now(struct qs_loop *loop);
+QS_SIBLING uint64_t qs_loop_now(struct qs_loop *loop);
 
 /* The event_base, for the one other user of libevent (a control server over evhttp). */
 struct event_base *qs_loop_base(const struct qs_loop *loop);
@@ -53,11 +53,11 @@ struct qs_watch {
 
 /* Level-triggered and persistent. The watch must be stopped and zeroed but for `ready`. -ENOMEM,
  * -EEXIST, -EPERM. */
-QS_MUST_CHECK int qs_watch_start(
+QS_SIBLING QS_MUST_CHECK int qs_watch_start(
         struct qs_loop *loop, struct qs_watch *watch, int fd, unsigned what);
 
 /* Stop before closing the descriptor. A stopped watch is left alone. */
-void qs_watch_stop(struct qs_watch *watch);
+QS_SIBLING void qs_watch_stop(struct qs_watch *watch);
 
 /* --- timers --- */
 
@@ -72,13 +72,13 @@ struct qs_timer {
  * Arming cannot fail after this, which reserves the room (-ENOMEM). Pair it with qs_timer_done,
  * which disarms and gives the room back.
  */
-QS_MUST_CHECK int qs_timer_init(
+QS_SIBLING QS_MUST_CHECK int qs_timer_init(
         struct qs_loop *loop, struct qs_timer *timer, void (*due)(struct qs_timer *));
-void qs_timer_done(struct qs_timer *timer);
+QS_SIBLING void qs_timer_done(struct qs_timer *timer);
 
 /* One shot at an absolute time; armed again it moves. QS_FOREVER disarms. */
-void qs_timer_arm(struct qs_timer *timer, uint64_t at);
-void qs_timer_disarm(struct qs_timer *timer);
+QS_SIBLING void qs_timer_arm(struct qs_timer *timer, uint64_t at);
+QS_SIBLING void qs_timer_disarm(struct qs_timer *timer);
 static inline bool qs_timer_armed(const struct qs_timer *timer)
 {
 	return timer->node.index != HEAP_NOT_IN;
@@ -98,8 +98,8 @@ static inline void qs_job_init(struct qs_job *job, void (*run)(struct qs_job *))
 }
 
 /* Scheduled twice it runs once. Jobs scheduled by jobs run in the same turn. */
-void qs_job_schedule(struct qs_loop *loop, struct qs_job *job);
-void qs_job_cancel(struct qs_job *job);
+QS_SIBLING void qs_job_schedule(struct qs_loop *loop, struct qs_job *job);
+QS_SIBLING void qs_job_cancel(struct qs_job *job);
 
 /* --- from other threads --- */
 
@@ -136,7 +136,7 @@ struct qs_loop_pulse {
 	_Atomic int threads; /* tasks that are threads: while there are any the guard looks in */
 };
 
-struct qs_loop_pulse *qs_loop_pulse(struct qs_loop *loop);
+QS_SIBLING struct qs_loop_pulse *qs_loop_pulse(struct qs_loop *loop);
 
 /* A task that is a thread has begun (1) or is over (-1). */
 void qs_loop_count_threads(struct qs_loop *loop, int change);

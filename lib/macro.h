@@ -12,6 +12,9 @@
 #define _printf_(text, first) __attribute__((__format__(__printf__, text, first)))
 #define _unused_              __attribute__((unused))
 
+/* For libquiesce-http too, which is built along with us and knows our structs. For nobody else. */
+#define QS_SIBLING __attribute__((visibility("default")))
+
 #define ARRAY_SIZE(array)                   (sizeof(array) / sizeof((array)[0]))
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 #define MIN(a, b)                           ((a) < (b) ? (a) : (b))

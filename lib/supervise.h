@@ -11,6 +11,8 @@
 
 #include <quiesce/export.h>
 
+#include "lib/macro.h"
+
 /* splitmix64: small, seedable, good enough for jitter and simulation; never for secrets. */
 struct qs_random {
 	uint64_t state;
@@ -29,7 +31,7 @@ struct qs_backoff {
 };
 
 /* The delay before the next start, after something that ran for `ran` nanoseconds. */
-uint64_t qs_backoff_next(struct qs_backoff *backoff, const struct qs_backoff_plan *plan,
+QS_SIBLING uint64_t qs_backoff_next(struct qs_backoff *backoff, const struct qs_backoff_plan *plan,
         uint64_t ran, struct qs_random *random);
 
 /* At most `count` events in any window of `within` nanoseconds: the times of the latest ones. */

@@ -40,7 +40,11 @@ include/quiesce/quiesce.h
 include/quiesce/stop.h
 libquiesce.a
 libquiesce.so
+libquiesce-http.a
+libquiesce-http.so
 pkgconfig/quiesce.pc
+pkgconfig/quiesce-http.pc
+share/man/man3/quiesce_http.3
 cmake/quiesce/quiesceConfig.cmake
 END
 find "$root" -name '*.service' -exec grep -Hn '@[A-Z_]*@' {} + && fail 'something was not filled in'
@@ -119,16 +123,63 @@ compiled "${CXX:-c++}" c++
 	fail 'a program does not build against the static library'
 "$root/user" >/dev/null || fail 'the statically linked program does not run'
 
+# Requests: nobody listens at that port.
+cat >"$root/caller.c" <<'END'
+#include <errno.h>
+#include <stdio.h>
+
+#include <quiesce/http.h>
+#include <quiesce/quiesce.h>
+
+static int call(qs_task *self, void *arg)
+{
+	struct qs_http_request request = { .url = "http://127.0.0.1:1/" };
+	struct qs_http_response response;
+	qs_http *http;
+	int r;
+
+	if (qs_http_new(qs_task_group(self), NULL, &http) < 0)
+		return -EIO;
+	r = qs_http_perform(self, http, &request, QS_FOREVER, &response);
+	*(int *)arg = r;
+	qs_http_response_done(&response);
+	qs_http_free(http);
+	return 0;
+}
+
+int main(void)
+{
+	qs_runtime *runtime;
+	int result = 0;
+
+	if (qs_runtime_new(&runtime) < 0 || qs_spawn_fiber(qs_root(runtime), NULL, call, &result, NULL) < 0)
+		return 1;
+	if (qs_run(runtime) != 0)
+		return 1;
+	qs_runtime_free(runtime);
+	puts(result == -ECONNREFUSED ? "refused" : "wrong");
+	return 0;
+}
+END
+# shellcheck disable=SC2046 # words
+"${CC:-cc}" "$root/caller.c" -o "$root/caller" $(pkg-config --cflags --libs quiesce-http) \
+	-Wl,-rpath-link,"$libraries" || fail 'a program that makes requests does not build'
+[ "$(LD_LIBRARY_PATH=$libraries "$root/caller")" = refused ] || fail 'a program that makes requests does not run'
+
 # And by CMake, which the package tells what to link.
 mkdir "$root/cmake"
 cat >"$root/cmake/CMakeLists.txt" <<'END'
 cmake_minimum_required(VERSION 3.25)
 project(user C)
-find_package(quiesce 0.1 REQUIRED)
+find_package(quiesce 0.1 REQUIRED COMPONENTS http)
 add_executable(user ../user.c)
 target_link_libraries(user quiesce::quiesce)
 add_executable(user-static ../user.c)
 target_link_libraries(user-static quiesce::static)
+add_executable(caller ../caller.c)
+target_link_libraries(caller quiesce::http)
+add_executable(caller-static ../caller.c)
+target_link_libraries(caller-static quiesce::http-static)
 END
 package=$(dirname "$(find "$root" -name quiesceConfig.cmake)")
 cmake -S "$root/cmake" -B "$root/cmake/build" -Dquiesce_DIR="$package" >"$root/log" 2>&1 &&
@@ -140,6 +191,12 @@ for program in user user-static; do
 	[ "$("$root/cmake/build/$program")" = stopped ] || fail "CMake: the program $program does not run"
 done
 
-exported=$(nm -D --defined-only "$libraries/libquiesce.so" | awk '{ print $3 }' | grep -v '^qs_')
+for program in caller caller-static; do
+	[ "$(LD_LIBRARY_PATH=$libraries "$root/cmake/build/$program")" = refused ] ||
+		fail "CMake: the program $program does not run"
+done
+
+exported=$(nm -D --defined-only "$libraries/libquiesce.so" "$libraries/libquiesce-http.so" |
+	awk 'NF == 3 { print $3 }' | grep -v '^qs_')
 [ -z "$exported" ] || fail "the library exports names that are not qs_*: $exported"
 echo 'The installation is complete.'
