@@ -67,6 +67,7 @@ struct qs_http_call {
 	struct qs_http_name *name; /* which it looks up; others wait for that */
 	struct qs_http_handlers handlers;
 	void *arg;
+	void (*moved)(struct qs_http_call *call); /* to another phase; may be NULL */
 	struct qs_timer timer; /* not later than the earliest of all its timeouts */
 
 	const char *method, *url, *host;

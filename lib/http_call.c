@@ -159,6 +159,8 @@ void qs_http_call_reached(struct qs_http_call *call, enum qs_http_phase phase)
 	call->phase = phase;
 	note_time(call, from);
 	arm(call);
+	if (call->moved)
+		call->moved(call);
 }
 
 /* --- the answer --- */

@@ -97,6 +97,7 @@ int qs_http_stream_new(struct qs_http_call *call, qs_http_stream **ret_stream)
 	stream->call = call;
 	call->handlers = (struct qs_http_handlers){ .data = data_came, .done = call_over };
 	call->arg = stream;
+	call->moved = NULL;
 	*ret_stream = stream;
 	return 0;
 }

@@ -49,6 +49,17 @@ static void performed(
 	qs_fiber_wake(performance->fiber, result);
 }
 
+/* Who looks at a straggler sees what it waits for. */
+static void moved(struct qs_http_call *call)
+{
+#define NAME(value, name) "HTTP: " name,
+	static const char *const names[] = { QS_HTTP_PHASE_MAP(NAME) };
+#undef NAME
+	const struct performance *performance = call->arg;
+
+	qs_fiber_change_wait(performance->fiber, QS_WAIT_IN_FLIGHT, names[call->phase]);
+}
+
 static int perform(struct performance *performance, qs_http *http,
         const struct qs_http_request *request, uint64_t deadline,
         const struct qs_http_handlers *handlers)
@@ -61,8 +72,10 @@ static int perform(struct performance *performance, qs_http *http,
 	if (r == 0)
 		r = qs_http_start(
 		        http, request, QS_FOREVER, handlers, performance, &performance->call);
-	if (r == 0)
+	if (r == 0) {
+		performance->call->moved = moved;
 		return qs_fiber_wait(performance->fiber, &performance->wait, deadline);
+	}
 	qs_http_response_refuse(performance->response, request);
 	return r;
 }
@@ -72,7 +85,7 @@ int qs_http_perform(qs_task *self, qs_http *http, const struct qs_http_request *
 {
 	static const struct qs_http_handlers handlers = { .done = performed };
 	struct performance performance = {
-		.wait = { .name = "HTTP request" },
+		.wait = { .name = "HTTP: queued" },
 		.fiber = qs_fiber_of(self),
 		.response = ret_response,
 	};
@@ -116,7 +129,7 @@ int qs_http_open(qs_task *self, qs_http *http, const struct qs_http_request *req
 		.done = performed,
 	};
 	struct performance performance = {
-		.wait = { .name = "HTTP answer" },
+		.wait = { .name = "HTTP: queued" },
 		.fiber = qs_fiber_of(self),
 		.response = ret_response,
 	};

@@ -1,6 +1,7 @@
 /* The HTTP client and a server that misbehaves as told, over real connections. */
 #include <fcntl.h>
 
+#include "lib/alloc.h"
 #include "lib/macro.h"
 #include "tests/http/http_server.h"
 #include "tests/unit/http_world.h"
@@ -321,6 +322,113 @@ START_TEST(a_thousand_at_once_are_answered_each)
 }
 END_TEST
 
+START_TEST(no_more_than_allowed_are_given_to_the_network)
+{
+	const struct qs_http_options options = { .calls = 3 };
+	struct exchange exchanges[10];
+
+	qs_http_free(http);
+	ck_assert_int_eq(qs_http_new(&world.root, &options, &http), 0);
+	for (int i = 0; i < 10; i++) {
+		exchanges[i] = exchange_with("/answer?delay=20ms");
+		exchange_start(&exchanges[i]);
+	}
+	while (world.root.live > 0) {
+		(void)qs_loop_turn(world.loop, true);
+		ck_assert_uint_le(http->active_count, 3);
+	}
+	for (int i = 0; i < 10; i++) {
+		ck_exchange(&exchanges[i], 0, QS_HTTP_OVER);
+		exchange_done(&exchanges[i]);
+	}
+	ck_assert_uint_le(http_server_count(&server, "accepted"), 3);
+}
+END_TEST
+
+/* --- faults --- */
+
+#define FAULTY 2000
+
+static struct {
+	unsigned begun, answered, reset, other;
+} faults;
+
+static int perform_many(qs_task *self, void *arg)
+{
+	char own_url[256];
+
+	(void)arg;
+	while (faults.begun < FAULTY) {
+		struct exchange exchange = { .request = { .url = own_url, .method = "POST" } };
+
+		snprintf(own_url, sizeof(own_url), "%s/faults?percent=10&seed=1&id=%u&slow=10ms",
+		        server.url, faults.begun++);
+		(void)exchange_run(self, &exchange);
+		if (exchange.result == 0)
+			faults.answered++;
+		else if (exchange.result == -ECONNRESET)
+			faults.reset++;
+		else
+			faults.other++;
+		exchange_done(&exchange);
+	}
+	return 0;
+}
+
+START_TEST(every_request_has_one_outcome_and_the_server_agrees)
+{
+	for (int i = 0; i < 50; i++)
+		world_send_off(&world.root, perform_many, NULL);
+	while (world.root.live > 0)
+		(void)qs_loop_turn(world.loop, true);
+	ck_assert_uint_eq(faults.answered + faults.reset, FAULTY);
+	ck_assert_uint_eq(faults.other, 0);
+	ck_assert_uint_gt(faults.reset, 10);
+	ck_assert_uint_eq(http_server_count(&server, "requests"), FAULTY);
+	ck_assert_uint_eq(faults.reset, http_server_count(&server, "drop") +
+	                                        http_server_count(&server, "reset") +
+	                                        http_server_count(&server, "short"));
+}
+END_TEST
+
+/* --- without memory --- */
+
+START_TEST(without_memory_or_descriptors_it_fails_and_leaves_nothing)
+{
+	unsigned failed = 0;
+	uint64_t n = 1;
+	struct qs_seam seam;
+
+	do {
+		struct exchange exchange = exchange_with("/answer?size=100000");
+
+		qs_http_free(TAKE(http, NULL));
+		exchange.result = -ENOMEM;
+		seam = (struct qs_seam){ .fail_at = n++ };
+		qs_seam = &seam;
+		if (qs_http_new(&world.root, NULL, &http) == 0) {
+			qs_seam = NULL;
+			exchange_start(&exchange);
+			qs_seam = &seam;
+			while (world.root.live > 0)
+				(void)qs_loop_turn(world.loop, true);
+			exchange_done(&exchange);
+		}
+		qs_http_free(TAKE(http, NULL));
+		qs_seam = NULL;
+		/* What the loop has made room for it keeps. */
+		ck_assert_int_le(seam.live, n == 2 ? 3 : 0);
+		if (exchange.result < 0) {
+			ck_assert_msg(exchange.result == -ENOMEM || exchange.result == -EMFILE,
+			        "%d after failure %lu", exchange.result, (unsigned long)n - 1);
+			failed++;
+		}
+		ck_assert_int_eq(qs_http_new(&world.root, NULL, &http), 0);
+	} while (seam.refused > 0);
+	ck_assert_uint_ge(failed, 8);
+}
+END_TEST
+
 START_TEST(a_thousand_in_flight_are_cancelled_at_once)
 {
 	static struct exchange exchanges[MANY];
@@ -375,6 +483,9 @@ int main(void)
 	suite_add_tcase(suite, sent);
 	tcase_add_checked_fixture(many, set_up, tear_down);
 	tcase_add_test(many, a_thousand_at_once_are_answered_each);
+	tcase_add_test(many, no_more_than_allowed_are_given_to_the_network);
+	tcase_add_test(many, every_request_has_one_outcome_and_the_server_agrees);
+	tcase_add_test(many, without_memory_or_descriptors_it_fails_and_leaves_nothing);
 	tcase_add_test(many, a_thousand_in_flight_are_cancelled_at_once);
 	suite_add_tcase(suite, many);
 	SRunner *runner = srunner_create(suite);

@@ -86,6 +86,23 @@ START_TEST(a_copy_has_memory_of_its_own)
 }
 END_TEST
 
+START_TEST(who_waits_says_for_what)
+{
+	struct exchange exchange = { .request.url = url };
+	qs_task *task;
+	char text[64];
+
+	script.delay = QS_SEC;
+	task = world_spawn(&world.root, exchange_run, &exchange);
+	world_settle();
+	task->kind->describe(task, text, sizeof(text));
+	ck_assert_str_eq(text, "HTTP: waiting");
+	world_run();
+	ck_assert_int_eq(world_result(task).verdict, QS_VERDICT_FINISHED);
+	exchange_done(&exchange);
+}
+END_TEST
+
 START_TEST(what_the_script_says_went_wrong_did)
 {
 	struct exchange exchange = { .request.url = url };
@@ -526,6 +543,7 @@ int main(void)
 	tcase_add_checked_fixture(answers, set_up, tear_down);
 	tcase_add_test(answers, an_answer_comes_with_its_headers_and_its_body);
 	tcase_add_test(answers, a_copy_has_memory_of_its_own);
+	tcase_add_test(answers, who_waits_says_for_what);
 	tcase_add_loop_test(answers, what_the_script_says_went_wrong_did, 0, 2);
 	tcase_add_loop_test(
 	        answers, each_timeout_ends_it_to_the_nanosecond, 0, ARRAY_SIZE(timeouts));
