@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #define HOST_MAX 255
+#define PORT_MAX (sizeof(":65535") - 1)
 
 static bool is_printable(const char *text)
 {
@@ -60,7 +61,7 @@ static int parse_port(const char *text, size_t size)
 
 	if (size == 0)
 		return 0;
-	if (text[0] != ':')
+	if (text[0] != ':' || size > PORT_MAX)
 		return -1;
 	for (size_t i = 1; i < size; i++) {
 		if (text[i] < '0' || text[i] > '9')
@@ -90,7 +91,7 @@ int qs_http_url_parse(const char *text, struct qs_http_url *ret_url)
 		return -EINVAL;
 	authority = after_user(authority, &size);
 	host = host_size(authority, size);
-	if (host == 0 || host > HOST_MAX - sizeof(":65535"))
+	if (host == 0 || host > HOST_MAX - PORT_MAX)
 		return -EINVAL;
 	port = parse_port(authority + host, size - host);
 	if (port < 0)

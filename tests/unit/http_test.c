@@ -271,6 +271,7 @@ static const struct {
 	{ { .url = "http:///path" }, -EINVAL, "" },
 	{ { .url = "http://a:b/" }, -EINVAL, "" },
 	{ { .url = "http://a:65536/" }, -EINVAL, "" },
+	{ { .url = "http://a:000080/" }, -EINVAL, "" },
 	{ { .url = "http://a/ b" }, -EINVAL, "" },
 	{ { .url = "http://a/\r\nHost: b" }, -EINVAL, "" },
 	{ { .url = "http://a\\@b/" }, -EINVAL, "" },
