@@ -173,6 +173,22 @@ START_TEST(a_handshake_that_stalls_is_left_in_time)
 }
 END_TEST
 
+/* It is asked for a way through to the host, and says nothing. */
+START_TEST(a_proxy_that_eats_everything_is_left_in_time)
+{
+	struct exchange exchange = exchange_with("/protocol");
+
+	exchange.request.limits.connect_timeout = 200 * QS_MSEC;
+	ck_assert_int_eq(setenv("https_proxy", server.silent_url, 1), 0);
+	exchange_perform(&exchange);
+	ck_assert_int_eq(unsetenv("https_proxy"), 0);
+	ck_exchange(&exchange, -ETIME, QS_HTTP_CONNECTING);
+	ck_assert(!exchange.response.sent_any);
+	ck_assert_uint_lt(exchange.took, 5 * QS_SEC);
+	exchange_done(&exchange);
+}
+END_TEST
+
 START_TEST(who_speaks_no_tls_fails_the_handshake)
 {
 	struct exchange exchange = { 0 };
@@ -381,6 +397,7 @@ int main(void)
 	tcase_add_test(tls, a_certificate_that_nobody_vouches_for_is_not);
 	tcase_add_test(tls, certificates_that_are_not_there_are_told_at_once);
 	tcase_add_test(tls, a_handshake_that_stalls_is_left_in_time);
+	tcase_add_test(tls, a_proxy_that_eats_everything_is_left_in_time);
 	tcase_add_test(tls, who_speaks_no_tls_fails_the_handshake);
 	tcase_add_test(tls, a_redirect_never_leaves_tls);
 	tcase_add_test(tls, a_redirect_does_not_leave_tls_that_it_came_to);
