@@ -193,9 +193,7 @@ static void not_begun(struct qs_flight *flight, int result)
 {
 	struct qs_http_response response;
 
-	qs_http_response_refuse(&response, &flight->request);
-	(void)snprintf(response.error, sizeof(response.error), "the request cannot be made: %s",
-	        strerrordesc_np(-result));
+	qs_http_response_refuse(&response, &flight->request, result);
 	qs_flight_finish(flight, result, &response);
 }
 

@@ -123,7 +123,10 @@ void qs_http_response_init(struct qs_http_response *response);
 
 /* Of a request that did not begin: where it would have gone. */
 void qs_http_response_refuse(
-        struct qs_http_response *response, const struct qs_http_request *request);
+        struct qs_http_response *response, const struct qs_http_request *request, int error);
+
+/* An error for people, unless somebody knows more; "" for what is nobody's fault. */
+const char *qs_http_error_text(int error);
 
 /* How far a call came: all of that without memory. */
 void qs_http_response_fill(struct qs_http_response *response, const struct qs_http_call *call);

@@ -342,6 +342,7 @@ void qs_http_call_over(struct qs_http_call *call, int result)
 
 	if (result == -EHOSTUNREACH && call->phase == QS_HTTP_RESOLVING)
 		qs_http_lookup_failed(call);
+	qs_http_call_explain(call, "%s", qs_http_error_text(result));
 	leave(call);
 	if (result == 0)
 		call->phase = QS_HTTP_OVER;

@@ -91,12 +91,39 @@ static void copy_text(char *to, size_t size, const char *from)
 	to[length] = '\0';
 }
 
+/* What nobody has said better; "" for what is nobody's fault. */
+const char *qs_http_error_text(int error)
+{
+	switch (error) {
+	case -EINVAL:
+		return "the URL, the method or a header is none";
+	case -EPROTONOSUPPORT:
+		return "neither http nor https";
+	case -ECONNRESET:
+		return "the peer hung up too early";
+	case -EBADMSG:
+		return "what the peer says is not HTTP";
+	case -ELOOP:
+		return "more redirects than allowed";
+	case -EPERM:
+		return "a redirect to where none is allowed";
+	case 0:
+	case -ECANCELED:
+	case -ESHUTDOWN:
+	case -ETIMEDOUT:
+		return "";
+	default:
+		return strerrordesc_np(-error);
+	}
+}
+
 void qs_http_response_refuse(
-        struct qs_http_response *response, const struct qs_http_request *request)
+        struct qs_http_response *response, const struct qs_http_request *request, int error)
 {
 	struct qs_http_url url;
 
 	qs_http_response_init(response);
+	copy_text(response->error, sizeof(response->error), qs_http_error_text(error));
 	if (!request->url || qs_http_url_parse(request->url, &url) < 0)
 		return;
 	memcpy(response->host, url.shown, url.shown_size);

@@ -76,7 +76,7 @@ static int perform(struct performance *performance, qs_http *http,
 		performance->call->moved = moved;
 		return qs_fiber_wait(performance->fiber, &performance->wait, deadline);
 	}
-	qs_http_response_refuse(performance->response, request);
+	qs_http_response_refuse(performance->response, request, r);
 	return r;
 }
 

@@ -115,8 +115,7 @@ START_TEST(a_request_that_cannot_be_made_says_why)
 	struct a_call *call = CALL(.url = "gopher://api.example/");
 	ck_assert_int_eq(call->result, -EPROTONOSUPPORT);
 	ck_assert_uint_eq(call->answer.attempts, 0);
-	ck_assert_str_eq(call->answer.response.error,
-	        "the request cannot be made: Protocol not supported");
+	ck_assert_str_eq(call->answer.response.error, "neither http nor https");
 	ck_assert_uint_eq(stats_now().requests, 0);
 	qs_gate_answer_done(&call->answer);
 	qs_task_forget(call->task);

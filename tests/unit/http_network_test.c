@@ -95,6 +95,8 @@ START_TEST(each_ending_has_its_errno_and_its_phase)
 	exchange.request.compressed = ending->compressed;
 	exchange_perform(&exchange);
 	ck_exchange(&exchange, ending->result, ending->phase);
+	ck_assert((exchange.response.error[0] != '\0') == (ending->result < 0));
+	ck_assert_ptr_null(strstr(exchange.response.error, "size="));
 	ck_assert_int_eq(exchange.response.status,
 	        ending->result == 0 || ending->status ? ending->status : 0);
 	ck_assert_uint_lt(exchange.took, 5 * QS_SEC);

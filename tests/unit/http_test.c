@@ -295,6 +295,7 @@ START_TEST(what_is_no_request_is_refused)
 	exchange_perform(&exchange);
 	ck_exchange(&exchange, refused[_i].result, QS_HTTP_QUEUED);
 	ck_assert_str_eq(exchange.response.host, refused[_i].host);
+	ck_assert_str_ne(exchange.response.error, "");
 	ck_assert_uint_eq(asked, 0);
 	exchange_done(&exchange);
 }
