@@ -127,7 +127,7 @@ static int http_call_prepare(struct call *call, const struct call_payload *paylo
 	if (r < 0) {
 		free(work->body);
 		free(work);
-		return r == -EINVAL ? call_fail(call, r, 422, "%s", problem) : r;
+		return *problem ? call_fail(call, r, 422, "%s", problem) : r;
 	}
 	call->work = work;
 	return 0;
@@ -288,12 +288,14 @@ static bool passes_on(const struct call *call, const struct qs_http_response *he
 }
 
 /* Broken off in its midst: whoever reads it has had the beginning. */
-static int judge_stream(struct call *call, int r)
+static int judge_stream(struct call *call, int r, const qs_http_stream *stream)
 {
+	const char *error = qs_http_stream_error(stream);
+
 	if (r == 0 || r == -ESHUTDOWN || r == -ECANCELED)
 		return r;
 	return call_fail(call, r, status_of(r), "the stream broke off after %llu bytes: %s",
-	        (unsigned long long)call->result.received, strerror(-r));
+	        (unsigned long long)call->result.received, *error ? error : strerror(-r));
 }
 
 static int open_stream(qs_task *self, struct call *call)
@@ -312,10 +314,13 @@ static int open_stream(qs_task *self, struct call *call)
 		return judge(call, r);
 	if (passes_on(call, &body->answer.response)) {
 		take_head(call, &body->answer);
-		r = judge_stream(
-		        call, call_stream_pass(self, call, &body->answer.response, stream));
+		r = call_stream_pass(self, call, &body->answer.response, stream);
+		r = judge_stream(call, r, stream);
 	} else {
-		r = judge(call, gather(self, call, stream, most ? most : 16U << 20));
+		r = gather(self, call, stream, most ? most : 16U << 20);
+		(void)snprintf(body->answer.response.error, sizeof(body->answer.response.error),
+		        "%s", qs_http_stream_error(stream));
+		r = judge(call, r);
 	}
 	qs_http_close(stream);
 	return r;

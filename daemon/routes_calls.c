@@ -131,7 +131,7 @@ static void answer_detached(struct request *request, const struct call *call)
 
 static void answer_no_begin(struct request *request, int error, const char *problem)
 {
-	if (error == -EINVAL)
+	if (error == -EINVAL || *problem)
 		answer_problem(request, 422, "%s", *problem ? problem : "a wrong payload");
 	else if (error == -ESHUTDOWN)
 		answer_problem(request, 503, "no new calls are taken: the daemon shuts down");

@@ -7,6 +7,7 @@
 
 #include "lib/alloc.h"
 #include "lib/http_curl_internal.h"
+#include "lib/http_url.h"
 
 /* --- the connection --- */
 
@@ -93,6 +94,43 @@ static bool speaks_tls(const struct qs_http_transfer *transfer)
 	return code == CURLE_OK && scheme && strcasecmp(scheme, "https") == 0;
 }
 
+/* Those that say nothing of us, and those that libcurl itself keeps from another host. */
+static bool may_go_anywhere(const char *name)
+{
+	static const char *const names[] = { "Accept", "Accept-Language", "Authorization", "Cookie",
+		"Content-Type", "User-Agent" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * libcurl keeps Authorization and Cookie from a host that a redirect leads to, and sends it all
+ * other headers: also the X-Api-Key that was meant for the first.
+ */
+static bool would_tell_a_stranger(const struct qs_http_transfer *transfer)
+{
+	const struct qs_http_call *call = transfer->call;
+	const struct qs_http_header *header = call->headers;
+	struct qs_http_url from, to;
+	char *url = NULL;
+
+	while (header->name && may_go_anywhere(header->name))
+		header++;
+	if (!transfer->redirecting || !header->name)
+		return false;
+	(void)libcurl_of(transfer)->easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
+	if (url && qs_http_url_parse(call->url, &from) == 0 && qs_http_url_parse(url, &to) == 0 &&
+	        from.shown_size == to.shown_size &&
+	        strncasecmp(from.shown, to.shown, to.shown_size) == 0)
+		return false;
+	qs_http_call_explain(transfer->call,
+	        "redirected to another host, which must not have the header %.64s", header->name);
+	return true;
+}
+
 /* The connection is there and the request is about to be sent. */
 static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused_,
         int port _unused_, int local_port _unused_)
@@ -105,6 +143,10 @@ static int on_ready_to_send(void *arg, char *ip _unused_, char *local_ip _unused
 		return CURL_PREREQFUNC_ABORT;
 	if (is_sent_twice(transfer))
 		return CURL_PREREQFUNC_ABORT;
+	if (would_tell_a_stranger(transfer)) {
+		transfer->failure = -EPERM;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	transfer->redirecting = false;
 	call->is_https = speaks_tls(transfer);
 	if (call->is_https)
@@ -272,12 +314,22 @@ static int errno_of_connect(struct qs_http_transfer *transfer)
 	}
 }
 
-static int errno_of_protocol(const struct qs_http_transfer *transfer)
+/* What errno's own words would not explain. */
+static int explained(struct qs_http_transfer *transfer, int error, const char *why)
+{
+	qs_http_call_explain(transfer->call, "%s", why);
+	return error;
+}
+
+static int errno_of_protocol(struct qs_http_transfer *transfer)
 {
 	if (transfer->redirecting)
-		return -EPERM;
+		return explained(transfer, -EPERM,
+		        "redirected to what is neither https nor, from http, http");
 	/* An answer without a head was HTTP/0.9. */
-	return transfer->call->phase >= QS_HTTP_WAITING ? -EBADMSG : -EPROTONOSUPPORT;
+	if (transfer->call->phase < QS_HTTP_WAITING)
+		return -EPROTONOSUPPORT;
+	return explained(transfer, -EBADMSG, "the answer is no HTTP");
 }
 
 static int errno_of_tls(struct qs_http_transfer *transfer, int error)
@@ -300,7 +352,9 @@ int qs_http_transfer_errno(struct qs_http_transfer *transfer, CURLcode code)
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		return errno_of_protocol(transfer);
 	case CURLE_URL_MALFORMAT:
-		return transfer->redirecting ? -EBADMSG : -EINVAL;
+		if (!transfer->redirecting)
+			return -EINVAL;
+		return explained(transfer, -EBADMSG, "redirected to what is no URL");
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 		qs_http_call_explain(transfer->call, "the name cannot be resolved");
@@ -308,17 +362,20 @@ int qs_http_transfer_errno(struct qs_http_transfer *transfer, CURLcode code)
 	case CURLE_COULDNT_CONNECT:
 		return errno_of_connect(transfer);
 	case CURLE_GOT_NOTHING:
+		return explained(transfer, -ECONNRESET, "it hung up without an answer");
 	case CURLE_PARTIAL_FILE:
+		return explained(transfer, -ECONNRESET, "it hung up before the end of its answer");
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 	case CURLE_HTTP2_STREAM:
 		return -ECONNRESET;
-	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:
+		return explained(transfer, -EBADMSG, "the answer cannot be decompressed");
+	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_HTTP2:
-		return -EBADMSG;
+		return explained(transfer, -EBADMSG, "the answer is no HTTP");
 	case CURLE_TOO_MANY_REDIRECTS:
-		return -ELOOP;
+		return explained(transfer, -ELOOP, "more redirects than are allowed");
 	case CURLE_OPERATION_TIMEDOUT:
 		return -ETIME;
 	case CURLE_SSL_CONNECT_ERROR:

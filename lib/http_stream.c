@@ -20,6 +20,7 @@ struct qs_http_stream {
 	struct qs_belonging belonging; /* of its fiber */
 	struct qs_http_call *call;     /* NULL once that is over, with this result: */
 	int result;
+	char error[sizeof(((struct qs_http_response *)NULL)->error)];
 	struct reader *reader; /* who waits */
 	struct qs_http_buffer buffer;
 	size_t begin; /* of what has not been read */
@@ -73,6 +74,7 @@ static void call_over(
 {
 	struct qs_http_stream *stream = arg;
 
+	memcpy(stream->error, response->error, sizeof(stream->error));
 	qs_http_response_done(response);
 	stream->call = NULL;
 	stream->result = result;
@@ -180,4 +182,9 @@ ssize_t qs_http_read(
 	if (unread(stream) == 0)
 		return stream->result;
 	return (ssize_t)take(stream, buffer, MIN(size, (size_t)SSIZE_MAX));
+}
+
+const char *qs_http_stream_error(const qs_http_stream *stream)
+{
+	return stream->error;
 }

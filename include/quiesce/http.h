@@ -72,7 +72,10 @@ struct qs_http_limits {
 	uint64_t timeout;            /* all in all: 5 min */
 	/* Bytes of body, decompressed; SIZE_MAX: no limit. 16 MiB; for a stream there is none. */
 	size_t response_max;
-	unsigned redirects; /* so many are followed; 0: none. Never from https to http */
+	/* So many are followed; 0: none. Never from https to http, nor to another host with headers
+	 * besides Accept, Accept-Language, Content-Type, User-Agent (these are sent), Authorization
+	 * and Cookie (which are left out). */
+	unsigned redirects;
 };
 
 /* Whatever is pointed at is copied, but for the body. */
@@ -148,6 +151,10 @@ QS_EXPORT QS_MUST_CHECK int qs_http_open(qs_task *self, qs_http *http,
  */
 QS_EXPORT QS_MUST_CHECK ssize_t qs_http_read(
         qs_task *self, qs_http_stream *stream, void *buffer, size_t size, uint64_t deadline);
+
+/* Why reading has failed, for people, without a secret in it; empty where errno says it all. The
+ * stream's own: valid until it is closed. */
+QS_EXPORT const char *qs_http_stream_error(const qs_http_stream *stream);
 
 /* Lets go of it; what has not come yet never will. NULL is fine. */
 QS_EXPORT void qs_http_close(qs_http_stream *stream);
