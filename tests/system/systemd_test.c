@@ -19,6 +19,7 @@ static const char *const scripts[] = {
 	"ready",
 	"stop",
 	"forced",
+	"http",
 	"tree",
 	"watchdog",
 	"socket",
