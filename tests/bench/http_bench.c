@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <quiesce/http.h>
@@ -27,7 +28,9 @@ struct bench {
 	unsigned todo, concurrency, live;
 	unsigned good, bad;
 	int error; /* the first */
-	uint64_t longest_turn;
+	struct turn {
+		uint64_t wall, cpu;
+	} longest; /* CPU: what of it was our own, on a machine with other work */
 	bool over;
 };
 
@@ -40,6 +43,11 @@ static void die(const char *what, int error)
 static double ms_since(uint64_t begin)
 {
 	return (double)(qs_time_now() - begin) / (double)QS_MSEC;
+}
+
+static double to_ms(uint64_t span)
+{
+	return (double)span / (double)QS_MSEC;
 }
 
 static uint64_t cpu_usec(void)
@@ -202,16 +210,25 @@ static int run_one(qs_task *self, void *arg)
 	return 0;
 }
 
+static uint64_t thread_cpu(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (uint64_t)time.tv_sec * QS_SEC + (uint64_t)time.tv_nsec;
+}
+
 /* Sleeps a millisecond at a time: what comes on top is the turn that it had to wait for. */
 static int run_watch(qs_task *self, void *arg)
 {
 	struct bench *bench = arg;
 
 	while (!bench->over) {
-		uint64_t due = qs_time_add(qs_time_now(), QS_MSEC);
+		uint64_t due = qs_time_add(qs_time_now(), QS_MSEC), cpu = thread_cpu();
 		if (qs_sleep(self, due) < 0)
 			return 0;
-		bench->longest_turn = MAX(bench->longest_turn, qs_time_sub(qs_time_now(), due));
+		bench->longest.wall = MAX(bench->longest.wall, qs_time_sub(qs_time_now(), due));
+		bench->longest.cpu = MAX(bench->longest.cpu, thread_cpu() - cpu);
 	}
 	return 0;
 }
@@ -228,9 +245,9 @@ static unsigned count_descriptors(void)
 	return count;
 }
 
-static uint64_t take_longest(struct bench *bench)
+static struct turn take_longest(struct bench *bench)
 {
-	return TAKE(bench->longest_turn, 0);
+	return TAKE(bench->longest, (struct turn){ 0 });
 }
 
 /* Fills up, looks, cancels all, waits until the last connection is closed. */
@@ -239,7 +256,8 @@ static int run_silent(qs_task *self, void *arg)
 	struct bench *bench = arg;
 	unsigned n = bench->todo, before = count_descriptors();
 	long rss = read_status("VmRSS:");
-	uint64_t began, longest_begin, longest_end;
+	struct turn filling, cancelling;
+	uint64_t began;
 	double ms, ended_ms;
 	qs_group *group;
 	int r = qs_group_new(qs_task_group(self), NULL, &group);
@@ -257,7 +275,7 @@ static int run_silent(qs_task *self, void *arg)
 	if (r < 0)
 		die("cannot fill up", r);
 	rss = read_status("VmRSS:") - rss;
-	longest_begin = take_longest(bench);
+	filling = take_longest(bench);
 	began = qs_time_now();
 	qs_group_cancel(group, QS_CAUSE_API);
 	r = qs_group_join(self, group, QS_FOREVER, NULL);
@@ -265,11 +283,13 @@ static int run_silent(qs_task *self, void *arg)
 	while (r >= 0 && count_descriptors() > before)
 		r = qs_sleep(self, qs_in(self, QS_MSEC));
 	ms = ms_since(began);
-	longest_end = take_longest(bench);
-	printf("silent n=%u kib_each=%.1f begin_longest_turn_ms=%.1f cancel_ms=%.0f closed_ms=%.0f "
-	       "cancel_longest_turn_ms=%.1f\n",
-	        n, (double)rss / n, (double)longest_begin / (double)QS_MSEC, ended_ms, ms,
-	        (double)longest_end / (double)QS_MSEC);
+	cancelling = take_longest(bench);
+	printf("silent n=%u kib_each=%.1f begin_longest_turn_ms=%.1f "
+	       "begin_longest_turn_cpu_ms=%.1f "
+	       "cancel_ms=%.0f closed_ms=%.0f cancel_longest_turn_ms=%.1f "
+	       "cancel_longest_turn_cpu_ms=%.1f\n",
+	        n, (double)rss / n, to_ms(filling.wall), to_ms(filling.cpu), ended_ms, ms,
+	        to_ms(cancelling.wall), to_ms(cancelling.cpu));
 	bench->over = true;
 	return 0;
 }

@@ -1,7 +1,8 @@
 /*
  * http-server [--stall-accept | --unix=PATH]: listens on two ports of 127.0.0.1 and says "port N
  * silent M". At the first all is answered as the path of the request asks for; the second accepts
- * and never hears or says anything. It ends with SIGTERM, or when its standard input does.
+ * and never hears or says anything. It ends with SIGTERM, or when its standard input does, if that
+ * is a pipe.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -70,12 +72,20 @@ static void on_accept(struct server *server, struct source *source, uint32_t eve
 	}
 }
 
+/* A program at its other end ends us when it goes; a file or device, such as /dev/zero, does not.
+ */
+static bool is_pipe(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
 static void add_source(struct server *server, struct source *source)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
 
-	/* A file, such as /dev/null, cannot be waited for: it does not end us either. */
-	if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0 && errno != EPERM)
+	if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
 		give_up("epoll");
 }
 
@@ -213,7 +223,8 @@ int main(int argc, char **argv)
 		fill_queue(silent.source.fd);
 	else
 		add_source(&server, &silent.source);
-	add_source(&server, &input);
+	if (is_pipe(STDIN_FILENO))
+		add_source(&server, &input);
 	add_source(&server, &signals);
 	printf("port %u silent %u\n", ntohs(address_of(answering.source.fd).sin_port),
 	        ntohs(address_of(silent.source.fd).sin_port));
