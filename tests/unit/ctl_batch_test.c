@@ -458,6 +458,22 @@ END_TEST
 
 /* --- a full disk --- */
 
+/* Whether the test may mount; in a name space of its own. */
+static bool mount_small(void)
+{
+	ck_assert_int_eq(mkdir(out, 0755), 0);
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	        mount("none", out, "tmpfs", 0, "size=400k") == 0)
+		return true;
+	fprintf(stderr, "left out: no right to mount: %s\n", strerror(errno));
+	return false;
+}
+
+static void mount_larger(void)
+{
+	ck_assert_int_eq(mount("none", out, "tmpfs", MS_REMOUNT, "size=4m"), 0);
+}
+
 START_TEST(a_full_disk_is_told_and_loses_nothing)
 {
 	FILE *file = open_input("we");
@@ -466,12 +482,8 @@ START_TEST(a_full_disk_is_told_and_loses_nothing)
 	for (unsigned i = 0; i < 40; i++)
 		fprintf(file, "{\"path\": \"/answer?size=20000\"}\n");
 	fclose(file);
-	ck_assert_int_eq(mkdir(out, 0755), 0);
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	        mount("none", out, "tmpfs", 0, "size=400k") < 0) {
-		fprintf(stderr, "left out: no right to mount: %s\n", strerror(errno));
+	if (!mount_small())
 		return;
-	}
 	_cleanup_(freep) char *said = run("", 1);
 	assert_contains(said, "No space left on device");
 	assert_contains(said, "The same command goes on with what is left.");
@@ -479,9 +491,34 @@ START_TEST(a_full_disk_is_told_and_loses_nothing)
 	ck_assert_uint_gt(some, 0);
 	ck_assert_uint_lt(some, 40);
 	ck_assert_uint_eq(hidden, 3);
-	ck_assert_int_eq(mount("none", out, "tmpfs", MS_REMOUNT, "size=4m"), 0);
+	mount_larger();
 	assert_run("", 0, "40 lines: 40 answered");
 	ck_assert_uint_eq(count_answers(20000, &hidden), 40);
+	ck_assert_int_eq(umount(out), 0);
+}
+END_TEST
+
+START_TEST(a_full_disk_cuts_no_line_about_a_failure)
+{
+	FILE *file = open_input("we");
+	char detail[3001];
+
+	memset(detail, 'x', sizeof(detail) - 1);
+	detail[sizeof(detail) - 1] = '\0';
+	for (unsigned i = 0; i < 200; i++)
+		fprintf(file,
+		        "{\"path\": \"/answer?status=502&body={%%22detail%%22:%%22%s%%22}\"}\n",
+		        detail);
+	fclose(file);
+	if (!mount_small())
+		return;
+	_cleanup_(freep) char *said = run("", 1);
+	assert_contains(said, "failed.jsonl: No space left on device");
+	_cleanup_(freep) char *failed = read_output("failed.jsonl");
+	ck_assert_uint_gt(strlen(failed), 100000);
+	ck_assert_str_eq(failed + strlen(failed) - 5, "x\"}}\n");
+	mount_larger();
+	assert_run("", 1, "200 lines: 0 answered, 200 failed, 0 left");
 	ck_assert_int_eq(umount(out), 0);
 }
 END_TEST
@@ -555,6 +592,7 @@ int main(void)
 	tcase_add_loop_test(stopped, a_refusal_stops_it, 0, 3);
 	tcase_add_test(stopped, a_call_that_was_ended_is_none_that_failed);
 	tcase_add_test(stopped, a_full_disk_is_told_and_loses_nothing);
+	tcase_add_test(stopped, a_full_disk_cuts_no_line_about_a_failure);
 	suite_add_tcase(suite, stopped);
 	tcase_add_checked_fixture(other, setup, teardown);
 	tcase_add_loop_test(other, another_batch_is_refused_unless_forced, 1, 3);
