@@ -72,7 +72,7 @@ static void await_status(const char *worker, const char *text)
 		bool is = body && strstr(body, text);
 
 		if (!is && rig_now_ms() > until)
-			ck_abort_msg("no %s in %s\n%s", text, body, rig.log);
+			ck_abort_msg("no %s in %.2000s", text, body);
 		free(body);
 		if (is)
 			return;
