@@ -167,7 +167,9 @@ static bool is_folded(
 		.status = finished->status,
 		.error = finished->error != 0 ? finished->error : (int)finished->verdict,
 	};
-	if (finished->verdict == QS_VERDICT_FINISHED || !log->storms)
+	/* Who was asked to stop and had his answer all the same is none of a storm. */
+	bool answered = finished->verdict == QS_VERDICT_STOPPED && finished->error == 0;
+	if (finished->verdict == QS_VERDICT_FINISHED || answered || !log->storms)
 		return false;
 	struct text text = { .used = 0 };
 	/* Those that were ended by the ladder have that in common. */

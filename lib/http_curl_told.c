@@ -327,9 +327,7 @@ static int errno_of_protocol(struct qs_http_transfer *transfer)
 		return explained(transfer, -EPERM,
 		        "redirected to what is neither https nor, from http, http");
 	/* An answer without a head was HTTP/0.9. */
-	if (transfer->call->phase < QS_HTTP_WAITING)
-		return -EPROTONOSUPPORT;
-	return explained(transfer, -EBADMSG, "the answer is no HTTP");
+	return transfer->call->phase >= QS_HTTP_WAITING ? -EBADMSG : -EPROTONOSUPPORT;
 }
 
 static int errno_of_tls(struct qs_http_transfer *transfer, int error)
@@ -373,9 +371,9 @@ int qs_http_transfer_errno(struct qs_http_transfer *transfer, CURLcode code)
 		return explained(transfer, -EBADMSG, "the answer cannot be decompressed");
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_HTTP2:
-		return explained(transfer, -EBADMSG, "the answer is no HTTP");
+		return -EBADMSG;
 	case CURLE_TOO_MANY_REDIRECTS:
-		return explained(transfer, -ELOOP, "more redirects than are allowed");
+		return -ELOOP;
 	case CURLE_OPERATION_TIMEDOUT:
 		return -ETIME;
 	case CURLE_SSL_CONNECT_ERROR:

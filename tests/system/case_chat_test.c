@@ -172,7 +172,7 @@ static uint64_t await_standstill(void)
 
 START_TEST(readers_who_do_not_read_cost_a_bounded_amount)
 {
-	enum { READERS = 30 };
+	enum { READERS = 10 };
 	int readers[READERS];
 
 	start("shutdown: { deadline: 100ms }",

@@ -140,11 +140,11 @@ START_TEST(what_is_wrong_with_an_answer_is_said_in_words)
 	static const struct {
 		const char *worker, *says;
 	} cases[] = {
-		{ "garbage", "the answer is no HTTP" },
-		{ "length", "the answer is no HTTP" },
+		{ "garbage", "what the peer says is not HTTP" },
+		{ "length", "what the peer says is not HTTP" },
 		{ "half", "it hung up before the end of its answer" },
 		{ "drop", "it hung up without an answer" },
-		{ "loop", "more redirects than are allowed" },
+		{ "loop", "more redirects than allowed" },
 		{ "file", "redirected to what is neither https nor, from http, http" },
 		{ "head", "the head of the answer is larger than 256 KiB" },
 	};

@@ -173,10 +173,15 @@ START_TEST(calls_that_were_ended_are_folded_as_such)
 }
 END_TEST
 
+/* As in a reload, where those in flight are asked, and are answered all the same. */
 START_TEST(good_calls_are_never_folded)
 {
-	for (int i = 0; i < 50; i++)
+	struct call_finished asked = good;
+	asked.verdict = QS_VERDICT_STOPPED;
+	for (int i = 0; i < 25; i++) {
 		call_log_finished(&calls, &good);
+		call_log_finished(&calls, &asked);
+	}
 	ck_assert(!qs_timer_armed(&calls.timer));
 	const char *text = said();
 	int lines = 0;
@@ -191,6 +196,7 @@ START_TEST(those_that_were_stopped_are_no_warning)
 	struct call_finished stopped = bad;
 	stopped.verdict = QS_VERDICT_STOPPED;
 	stopped.status = 0;
+	stopped.error = -ESHUTDOWN;
 	stopped.problem = "the daemon stops";
 	call_log_finished(&calls, &stopped);
 	ck_assert_str_eq(said(), "info images: call 18 stopped: api.example: the daemon stops, 3 "
