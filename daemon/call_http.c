@@ -15,8 +15,6 @@
 #include "daemon/fleet.h"
 #include "daemon/http_request.h"
 
-#define READ_SIZE (32U << 10)
-
 struct http_work {
 	struct http_made made;
 	struct http_body *body; /* of the answer, while it is being made */
@@ -26,11 +24,18 @@ struct http_work {
 struct http_body {
 	struct call_body body;
 	struct qs_gate_answer answer;
-	char *gathered; /* of a stream that was read to its end; NULL: the answer's own */
-	size_t gathered_size;
 };
 
 /* --- what they have in common --- */
+
+static bool passes_on(const struct qs_http_response *head, void *arg)
+{
+	const struct worker_config *config = arg;
+	char problem[CALL_PROBLEM_MAX];
+
+	return !config->http.expect_pointer && call_stream_wanted(head) &&
+	       http_expected(&config->http, head, problem, sizeof(problem)) == 1;
+}
 
 static int http_calls_open(
         struct worker *worker, const struct worker_config *config, void **ret_common)
@@ -45,6 +50,8 @@ static int http_calls_open(
 		.cache_size = call->cache_size,
 		.cache_ttl = call->cache_ttl,
 		.cache_headers = (const char *const *)call->cache_headers,
+		.streams = passes_on,
+		.arg = (void *)config,
 	};
 	qs_gate *gate;
 	qs_http *http;
@@ -93,7 +100,6 @@ static void free_body(struct call_body *base)
 	struct http_body *body = container_of(base, struct http_body, body);
 
 	qs_gate_answer_done(&body->answer);
-	free(body->gathered);
 	free(body);
 }
 
@@ -200,41 +206,29 @@ static void take_body(struct call *call)
 	struct http_work *work = call->work;
 	struct http_body *body = work->body;
 
-	body->body.data = body->gathered ? body->gathered : body->answer.response.body;
-	body->body.size = body->gathered ? body->gathered_size : body->answer.response.body_size;
+	body->body.data = body->answer.response.body;
+	body->body.size = body->answer.response.body_size;
 	call->result.body = &TAKE(work->body, NULL)->body;
-}
-
-/* The answer as it was gathered; borrowed. */
-static struct qs_http_response response_of(const struct http_body *body)
-{
-	struct qs_http_response response = body->answer.response;
-
-	if (body->gathered) {
-		response.body = body->gathered;
-		response.body_size = body->gathered_size;
-	}
-	return response;
 }
 
 static int judge(struct call *call, int r)
 {
 	const struct http_work *work = call->work;
-	const struct qs_http_response response = response_of(work->body);
+	const struct qs_http_response *response = &work->body->answer.response;
 	char problem[CALL_PROBLEM_MAX] = "";
 	int error = r;
 
 	take_head(call, &work->body->answer);
 	if (error == 0) {
 		call->result.phase = qs_http_phase_name(QS_HTTP_OVER);
-		r = http_expected(&call_config(call)->http, &response, problem, sizeof(problem));
+		r = http_expected(&call_config(call)->http, response, problem, sizeof(problem));
 		error = r < 0 ? r : r == 0 ? -EREMOTEIO : 0;
 	}
 	if (error == -EREMOTEIO)
 		call_fail(call, error, 502, "%s", problem);
 	else if (error < 0)
-		fail(call, error, &response);
-	if (response.status > 0)
+		fail(call, error, response);
+	if (response->status > 0)
 		take_body(call);
 	return error;
 }
@@ -249,44 +243,6 @@ static int perform(qs_task *self, struct call *call)
 
 /* --- streams --- */
 
-/* To its end, as if it had not been a stream. */
-static int gather(qs_task *self, struct call *call, qs_http_stream *stream, size_t most)
-{
-	struct http_body *body = ((struct http_work *)call->work)->body;
-	size_t size = 0, room = 0;
-
-	for (;;) {
-		if (room - size < READ_SIZE + 1) {
-			room = room ? room * 2 : READ_SIZE * 2;
-			char *grown = realloc(body->gathered, room);
-			if (!grown)
-				return -ENOMEM;
-			body->gathered = grown;
-		}
-		ssize_t n =
-		        qs_http_read(self, stream, body->gathered + size, READ_SIZE, QS_FOREVER);
-		if (n < 0)
-			return (int)n;
-		size += (size_t)n;
-		body->gathered[size] = '\0';
-		body->gathered_size = size;
-		call->result.received = size;
-		if (n == 0)
-			return 0;
-		if (size > most)
-			return -EMSGSIZE;
-	}
-}
-
-static bool passes_on(const struct call *call, const struct qs_http_response *head)
-{
-	const struct http_config *config = &call_config(call)->http;
-	char problem[CALL_PROBLEM_MAX];
-
-	return call->request && !config->expect_pointer && call_stream_wanted(head) &&
-	       http_expected(config, head, problem, sizeof(problem)) == 1;
-}
-
 /* Broken off in its midst: whoever reads it has had the beginning. */
 static int judge_stream(struct call *call, int r, const qs_http_stream *stream)
 {
@@ -298,30 +254,26 @@ static int judge_stream(struct call *call, int r, const qs_http_stream *stream)
 	        (unsigned long long)call->result.received, *error ? error : strerror(-r));
 }
 
+static int pass_on(qs_task *self, struct call *call, qs_http_stream *stream)
+{
+	const struct http_work *work = call->work;
+
+	take_head(call, &work->body->answer);
+	/* Its client may have gone in the very turn in which the head came. */
+	if (!call->request)
+		return -ECANCELED;
+	return judge_stream(
+	        call, call_stream_pass(self, call, &work->body->answer.response, stream), stream);
+}
+
 static int open_stream(qs_task *self, struct call *call)
 {
 	struct http_work *work = call->work;
-	struct http_body *body = work->body;
-	size_t most = work->made.request.limits.response_max;
-	struct qs_http_request request = work->made.request;
 	qs_http_stream *stream = NULL;
-	int r;
+	int r = qs_gate_open(self, call_common(call), &work->made.request, QS_FOREVER,
+	        &work->body->answer, &stream);
 
-	/* One that is passed on has no end that could be too far away. */
-	request.limits.response_max = SIZE_MAX;
-	r = qs_gate_open(self, call_common(call), &request, QS_FOREVER, &body->answer, &stream);
-	if (r < 0)
-		return judge(call, r);
-	if (passes_on(call, &body->answer.response)) {
-		take_head(call, &body->answer);
-		r = call_stream_pass(self, call, &body->answer.response, stream);
-		r = judge_stream(call, r, stream);
-	} else {
-		r = gather(self, call, stream, most ? most : 16U << 20);
-		(void)snprintf(body->answer.response.error, sizeof(body->answer.response.error),
-		        "%s", qs_http_stream_error(stream));
-		r = judge(call, r);
-	}
+	r = stream ? pass_on(self, call, stream) : judge(call, r);
 	qs_http_close(stream);
 	return r;
 }

@@ -84,6 +84,8 @@ static void init(qs_gate *gate, const struct qs_gate_options *options)
 
 	gate->concurrency = options->concurrency;
 	gate->backlog = options->backlog;
+	gate->streams = options->streams;
+	gate->streams_arg = options->arg;
 	gate->plan = qs_retry_plan_of(&options->retry);
 	gate->has_cache = options->cache_size > 0;
 	for (unsigned i = 0; i < QS_FLIGHT_STATE_COUNT; i++)

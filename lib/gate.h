@@ -71,6 +71,7 @@ struct qs_flight {
 	qs_http_call *call;           /* while in flight */
 	struct qs_timer timer;        /* the end of the back-off */
 	uint64_t again_at;            /* the head told so; 0: it did not */
+	bool judged;                  /* the head was good enough */
 	struct qs_http_response last; /* of the attempt before, without an answer at first */
 
 	struct qs_table_node in_table;
@@ -83,6 +84,8 @@ struct qs_flight {
 struct qs_gate {
 	qs_http *http;
 	struct qs_context *context;
+	bool (*streams)(const struct qs_http_response *head, void *arg);
+	void *streams_arg;
 	unsigned concurrency, backlog;
 	struct qs_retry_plan plan; /* its statuses are a copy */
 	char **cache_headers;      /* likewise; NULL: all of them */

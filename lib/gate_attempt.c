@@ -116,7 +116,7 @@ static void attempt_over(
 	uint64_t at = TAKE(flight->again_at, 0);
 
 	flight->call = NULL;
-	if (at == 0)
+	if (at == 0 && !(TAKE(flight->judged, false) && result == 0))
 		at = again_at(flight, result, response);
 	if (at == 0) {
 		qs_flight_finish(flight, result, response);
@@ -145,6 +145,8 @@ static int open_stream(
 	struct qs_gate_waiter *waiter = first_waiter(flight);
 	int r = qs_http_response_copy(response, &waiter->answer->response);
 
+	if (flight->gate->streams)
+		call->limits.response_max = SIZE_MAX;
 	if (r == 0)
 		r = qs_http_stream_new(call, &flight->stream);
 	if (r < 0) {
@@ -167,10 +169,16 @@ static int head_came(qs_http_call *call, const struct qs_http_response *response
 {
 	struct qs_flight *flight = arg;
 
+	const qs_gate *gate = flight->gate;
+
 	flight->again_at = again_at(flight, 0, response);
 	if (flight->again_at > 0)
 		return -ECANCELED;
-	return open_stream(flight, call, response);
+	if (!gate->streams || gate->streams(response, gate->streams_arg))
+		return open_stream(flight, call, response);
+	flight->judged = true;
+	qs_http_call_gather(call);
+	return 0;
 }
 
 /* By then it is the stream's. */

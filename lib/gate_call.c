@@ -153,7 +153,8 @@ int qs_gate_open(qs_task *self, qs_gate *gate, const struct qs_http_request *req
 	r = fly(&waiter, gate, request, NULL, deadline);
 	if (r < 0)
 		return r;
-	qs_http_stream_own(waiter.stream, self);
+	if (waiter.stream)
+		qs_http_stream_own(waiter.stream, self);
 	*ret_stream = waiter.stream;
 	return 0;
 }

@@ -189,6 +189,9 @@ void qs_http_call_end(struct qs_http_call *call, int result);
  */
 QS_MUST_CHECK int qs_http_stream_new(struct qs_http_call *call, qs_http_stream **ret_stream);
 
+/* The opposite, there too: its body is gathered for `done`, as if it had no `data` handler. */
+void qs_http_call_gather(struct qs_http_call *call);
+
 /* Called once when it is closed, by whomever; the stream is not valid any more then. */
 void qs_http_stream_on_close(qs_http_stream *stream, void (*closed)(void *arg), void *arg);
 

@@ -253,6 +253,11 @@ int qs_http_call_head(struct qs_http_call *call)
 	return r;
 }
 
+void qs_http_call_gather(struct qs_http_call *call)
+{
+	call->handlers.data = NULL;
+}
+
 /* A handler that has dropped the call says no. */
 int qs_http_call_data(struct qs_http_call *call, const void *data, size_t size)
 {

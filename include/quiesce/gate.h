@@ -59,6 +59,10 @@ struct qs_gate_options {
 	size_t cache_size;                /* bytes, all in all; 0: no cache, nothing is shared */
 	uint64_t cache_ttl;               /* ns; 0: 1 min */
 	const char *const *cache_headers; /* that tell calls apart, NULL-ended; NULL: all headers */
+	/* For qs_gate_open: whether an answer with this head is handed out as a stream. NULL: each
+	 * is. */
+	bool (*streams)(const struct qs_http_response *head, void *arg);
+	void *arg;
 };
 
 /* Where the answer came from. */
@@ -94,7 +98,9 @@ QS_EXPORT void qs_gate_answer_done(struct qs_gate_answer *answer);
 
 /*
  * The same for an answer as it comes: returns with its head, and is never shared or cached. Until
- * the stream is closed (qs_http_close) it counts as a request in flight.
+ * the stream is closed (qs_http_close) it counts as a request in flight. An answer that is no
+ * stream by `streams` comes whole, tried again if it breaks off: then the stream is NULL. With
+ * `streams`, response_max is for these only.
  */
 QS_EXPORT QS_MUST_CHECK int qs_gate_open(qs_task *self, qs_gate *gate,
         const struct qs_http_request *request, uint64_t deadline, struct qs_gate_answer *ret_answer,

@@ -66,6 +66,33 @@ START_TEST(what_goes_wrong_upstream_is_a_problem_that_tells_it)
 }
 END_TEST
 
+/* Nothing of it has been passed on: it is no stream. */
+START_TEST(an_answer_that_breaks_off_is_asked_for_again)
+{
+	start("", "  half: { when: call, http: { url: '%s/half?size=1000', retry: { attempts: 3, "
+	          "base: 1ms, cap: 5ms, unsafe: true } } }\n");
+	struct told told = call("half", "");
+
+	assert_told(told, 502, "\"attempts\":3");
+	told_done(&told);
+	ck_assert_uint_eq(http_server_count(&server, "requests"), 3);
+	finish(0);
+}
+END_TEST
+
+/* As curl says of whatever it is given with -d. */
+START_TEST(a_payload_that_is_called_a_form_is_json_all_the_same)
+{
+	start("", "  echo: { when: call, http: { url: '%s/echo/{{payload.who}}' } }\n");
+	struct told told = call_with("/v1/workers/echo/call",
+	        "Content-Type: application/x-www-form-urlencoded\r\n", "{\"who\": \"me\"}");
+
+	assert_told(told, 200, "\"path\":\"/echo/me\"");
+	told_done(&told);
+	finish(0);
+}
+END_TEST
+
 START_TEST(the_same_again_comes_from_the_cache)
 {
 	start("",
@@ -410,6 +437,8 @@ int main(void)
 		a_call_is_answered_with_what_the_server_says,
 		what_is_wrong_with_a_payload_is_said,
 		what_goes_wrong_upstream_is_a_problem_that_tells_it,
+		an_answer_that_breaks_off_is_asked_for_again,
+		a_payload_that_is_called_a_form_is_json_all_the_same,
 		the_same_again_comes_from_the_cache,
 		a_full_backlog_is_429,
 		who_hangs_up_cancels_his_call,

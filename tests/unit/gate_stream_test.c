@@ -36,7 +36,7 @@ static int use_stream(qs_task *self, void *arg)
 
 	stream->result = qs_gate_open(
 	        self, gate, &stream->request, QS_FOREVER, &stream->answer, &stream->stream);
-	stream->opened = stream->result == 0;
+	stream->opened = stream->result == 0 && stream->stream;
 	if (stream->opened) {
 		(void)qs_sleep(self, qs_in(self, stream->hold));
 		stream->result = read_all(self, stream);
@@ -83,6 +83,30 @@ START_TEST(a_stream_brings_the_head_and_then_the_body)
 	ck_assert_str_eq(qs_http_response_header(&stream->answer.response, "Retry-After"), "5");
 	ck_assert_uint_eq(stream->answer.attempts, 1);
 	ck_assert_uint_eq(stream->count, BODY_SIZE);
+}
+END_TEST
+
+static bool is_marked(const struct qs_http_response *head, void *arg)
+{
+	return qs_http_response_header(head, arg) != NULL;
+}
+
+START_TEST(an_answer_that_is_no_stream_comes_whole)
+{
+	static const char *const headers[] = { "Retry-After", "Other" };
+
+	for (unsigned i = 0; i < 2; i++) {
+		open_gate(&(struct qs_gate_options){
+		        .streams = is_marked, .arg = (void *)headers[i] });
+		SAYS(.status = 200, .headers = in_five_seconds, .body = body,
+		        .body_size = BODY_SIZE);
+		struct a_stream *stream = begin_stream(i);
+		world_run();
+		ck_assert_int_eq(stream->result, 0);
+		ck_assert(stream->opened == (i == 0));
+		ck_assert_uint_eq(stream->answer.response.body_size, i == 0 ? 0 : BODY_SIZE);
+		ck_assert_uint_eq(stream->count, i == 0 ? BODY_SIZE : 0);
+	}
 }
 END_TEST
 
@@ -263,6 +287,7 @@ int main(void)
 
 	tcase_add_checked_fixture(cases, open_stream_world, close_stream_world);
 	tcase_add_test(cases, a_stream_brings_the_head_and_then_the_body);
+	tcase_add_test(cases, an_answer_that_is_no_stream_comes_whole);
 	tcase_add_test(cases, an_open_stream_holds_its_permit);
 	tcase_add_test(cases, a_head_that_may_pass_is_tried_again);
 	tcase_add_test(cases, the_last_head_is_opened_whatever_it_is);
