@@ -237,6 +237,7 @@ static struct told read_summary(const struct ctl_run *run)
 START_TEST(a_batch_with_faults_is_interrupted_and_gone_on_with)
 {
 	struct told told = { .left = LINES };
+	unsigned interrupted = 0;
 
 	begin();
 	write_lines(LINES, "/faults?percent=10&seed=7&slow=20ms&id=i#");
@@ -250,10 +251,12 @@ START_TEST(a_batch_with_faults_is_interrupted_and_gone_on_with)
 		ck_assert_uint_lt(i, 10);
 		told = read_summary(&run);
 		ck_assert_int_eq(run.status, told.failed + told.left > 0);
-		ck_assert_int_eq(told.left > 0, i < 2);
+		ck_assert(told.left == 0 || i < 2);
+		interrupted += told.left > 0;
 		ctl_done(&run);
 	}
 	assert_answers(LINES, "{\"id\": \"i#\", ");
+	ck_assert_uint_gt(interrupted, 0);
 	/* None was asked again once it had been answered. */
 	ck_assert_uint_eq(
 	        http_server_count(&server, "ok") + http_server_count(&server, "slow"), LINES);
