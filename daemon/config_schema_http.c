@@ -72,7 +72,7 @@ const struct schema_key schema_http[] = {
 	        .maximum = 50,
 	        .fallback = "5",
 	        .help = "So many are followed, never from https to http, nor to another host with "
-	                "headers that may be secret. 0: none is." },
+	                "a body or headers that may be secret. 0: none is." },
 	{ .path = HTTP "compressed",
 	        .type = VALUE_FLAG,
 	        IN_WORKER(http.compressed),

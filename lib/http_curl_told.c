@@ -106,28 +106,40 @@ static bool may_go_anywhere(const char *name)
 	return false;
 }
 
+static bool is_same_host(const struct qs_http_transfer *transfer)
+{
+	struct qs_http_url from, to;
+	char *url = NULL;
+
+	(void)libcurl_of(transfer)->easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
+	return url && qs_http_url_parse(transfer->call->url, &from) == 0 &&
+	       qs_http_url_parse(url, &to) == 0 && from.shown_size == to.shown_size &&
+	       strncasecmp(from.shown, to.shown, to.shown_size) == 0;
+}
+
+static bool keeps_method(const struct qs_http_call *call)
+{
+	return call->status != 303 && (call->status > 303 || strcmp(call->method, "POST") != 0);
+}
+
 /*
  * libcurl keeps Authorization and Cookie from a host that a redirect leads to, and sends it all
- * other headers: also the X-Api-Key that was meant for the first.
+ * other headers: also the X-Api-Key that was meant for the first. And a body that is
+ * sent again may have a key in it as well.
  */
 static bool would_tell_a_stranger(const struct qs_http_transfer *transfer)
 {
 	const struct qs_http_call *call = transfer->call;
 	const struct qs_http_header *header = call->headers;
-	struct qs_http_url from, to;
-	char *url = NULL;
+	bool sends_body = call->body_size > 0 && keeps_method(call);
 
 	while (header->name && may_go_anywhere(header->name))
 		header++;
-	if (!transfer->redirecting || !header->name)
-		return false;
-	(void)libcurl_of(transfer)->easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
-	if (url && qs_http_url_parse(call->url, &from) == 0 && qs_http_url_parse(url, &to) == 0 &&
-	        from.shown_size == to.shown_size &&
-	        strncasecmp(from.shown, to.shown, to.shown_size) == 0)
+	if (!transfer->redirecting || (!header->name && !sends_body) || is_same_host(transfer))
 		return false;
 	qs_http_call_explain(transfer->call,
-	        "redirected to another host, which must not have the header %.64s", header->name);
+	        "redirected to another host, which must not have the %s%.64s",
+	        header->name ? "header " : "body", header->name ? header->name : "");
 	return true;
 }
 

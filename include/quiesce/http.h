@@ -72,9 +72,9 @@ struct qs_http_limits {
 	uint64_t timeout;            /* all in all: 5 min */
 	/* Bytes of body, decompressed; SIZE_MAX: no limit. 16 MiB; for a stream there is none. */
 	size_t response_max;
-	/* So many are followed; 0: none. Never from https to http, nor to another host with headers
-	 * besides Accept, Accept-Language, Content-Type, User-Agent (these are sent), Authorization
-	 * and Cookie (which are left out). */
+	/* So many are followed; 0: none. Never from https to http, nor to another host with a body
+	 * or headers besides Accept, Accept-Language, Content-Type, User-Agent (these are sent),
+	 * Authorization and Cookie (which are left out). */
 	unsigned redirects;
 };
 

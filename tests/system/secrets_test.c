@@ -55,9 +55,11 @@ START_TEST(a_redirect_to_another_host_does_not_bring_it_a_key)
 	        "  keys: { when: call, http: { url: '%s/redirect?to=%O/echo', " KEYS " } }\n"
 	        "  same: { when: call, http: { url: '%s/redirect?to=/echo', " KEYS " } }\n"
 	        "  less: { when: call, http: { url: '%s/redirect?to=%O/echo', " LESS " } }\n"
-	        "  none: { when: call, http: { url: '%s/redirect?to=%O/echo' } }\n");
+	        "  none: { when: call, http: { url: '%s/redirect?to=%O/echo' } }\n"
+	        "  body: { when: call, http: { url: '%s/redirect?status=307&to=%O/echo', "
+	        "method: PUT, body: '\"${credential:key}\"' } }\n");
 	struct told told[] = { call("keys", ""), call("same", ""), call("less", ""),
-		call("none", "") };
+		call("none", ""), call("body", "") };
 
 	assert_told(
 	        told[0], 502, "redirected to another host, which must not have the header X-Key");
@@ -66,6 +68,7 @@ START_TEST(a_redirect_to_another_host_does_not_bring_it_a_key)
 	assert_told(told[2], 200, "\"path\":\"/echo\"");
 	ck_assert_ptr_null(strstr(told[2].text, SECRET));
 	assert_told(told[3], 200, "\"path\":\"/echo\"");
+	assert_told(told[4], 502, "redirected to another host, which must not have the body");
 	ck_assert_uint_eq(http_server_count(&other, "requests"), 2);
 	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
 		told_done(&told[i]);
