@@ -52,7 +52,7 @@ void worker_await_calls(struct worker *worker, enum qs_cause cause)
 
 void worker_follow_calls(struct worker *worker)
 {
-	if (callee_live(worker) > 0)
+	if (worker->run || callee_live(worker) > 0)
 		return;
 	if (worker->state == WORKER_STOPPING) {
 		worker_follow_end(worker, true, false);
