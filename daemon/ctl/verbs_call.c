@@ -217,12 +217,14 @@ static enum ctl_status judge_call(
 static void on_interrupt(int signo)
 {
 	static const char text[] = "quiescectl: interrupted: hung up, which cancels the call\n";
+	int before = errno;
 
 	if (isatty(STDERR_FILENO))
 		(void)!write(STDERR_FILENO, "\r\033[K", 4);
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	(void)signal(signo, SIG_DFL);
 	(void)raise(signo);
+	errno = before;
 }
 
 static enum ctl_status print_id(const struct ctl *ctl, const struct incoming *incoming)

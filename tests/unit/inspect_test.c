@@ -143,20 +143,23 @@ END_TEST
 
 #define PAGE 4096
 
-static int dig(size_t depth)
+/* What knows of the place above cannot do with one place for all. */
+static int dig(size_t depth, volatile char *above)
 {
 	volatile char place[PAGE];
 
-	place[0] = (char)depth;
-	return depth > PAGE ? dig(depth - PAGE) + place[0] : place[0];
+	place[0] = *above = (char)depth;
+	return depth > PAGE ? dig(depth - PAGE, place) + place[0] : place[0];
 }
 
 /* Digs, comes up again, and only then waits. */
 static int digs_and_sleeps(qs_task *self, void *arg)
 {
-	(void)dig((size_t)(uintptr_t)arg);
+	volatile char top;
+
+	(void)dig((size_t)(uintptr_t)arg, &top);
 	(void)qs_sleep(self, qs_in(self, QS_SEC));
-	(void)dig(2 * (size_t)(uintptr_t)arg);
+	(void)dig(2 * (size_t)(uintptr_t)arg, &top);
 	return qs_sleep(self, qs_in(self, QS_MIN));
 }
 
