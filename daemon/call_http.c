@@ -60,9 +60,10 @@ static int http_calls_open(
 	if (r == 0)
 		r = qs_gate_new(worker->fleet->root, http, &options, &gate);
 	if (r < 0) {
-		snprintf(worker->detail, sizeof(worker->detail), "cannot take calls: %s%s%s",
-		        strerror(-r), r == -ENOENT ? ": " : "",
-		        r == -ENOENT ? config->http.ca_file : "");
+		char why[200];
+
+		snprintf(worker->detail, sizeof(worker->detail), "cannot take calls: %s",
+		        http_clients_explain(r, config->http.ca_file, why, sizeof(why)));
 		return r;
 	}
 	*ret_common = gate;

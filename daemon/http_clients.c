@@ -2,6 +2,7 @@
 #include "daemon/http_clients.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,4 +69,16 @@ int http_clients_get(struct http_clients *clients, const char *ca_file, qs_http 
 	if (r == 0)
 		*ret_http = client->http;
 	return r;
+}
+
+const char *http_clients_explain(int error, const char *ca_file, char *buffer, size_t size)
+{
+	if (error == -ELIBACC)
+		snprintf(buffer, size,
+		        "libcurl.so.4 cannot be loaded: install libcurl 7.85 or newer");
+	else if (error == -ENOENT && ca_file)
+		snprintf(buffer, size, "%s: %s", strerror(-error), ca_file);
+	else
+		snprintf(buffer, size, "%s", strerror(-error));
+	return buffer;
 }

@@ -25,4 +25,7 @@ void http_clients_done(struct http_clients *clients);
 QS_MUST_CHECK int http_clients_get(
         struct http_clients *clients, const char *ca_file, qs_http **ret_http);
 
+/* What such an error means, for people. Returns `buffer`. */
+const char *http_clients_explain(int error, const char *ca_file, char *buffer, size_t size);
+
 #endif

@@ -310,6 +310,7 @@ static int start_task(struct worker *worker, struct poll_run *run)
 static int poll_start(struct worker *worker, struct run **ret_run)
 {
 	struct poll_run *run = calloc(1, sizeof(*run));
+	char why[200];
 	int r = -ENOMEM;
 
 	worker->detail[0] = '\0';
@@ -328,7 +329,8 @@ static int poll_start(struct worker *worker, struct run **ret_run)
 	if (r < 0) {
 		if (worker->detail[0] == '\0')
 			snprintf(worker->detail, sizeof(worker->detail), "cannot start: %s",
-			        strerror(-r));
+			        http_clients_explain(
+			                r, worker->config->http.ca_file, why, sizeof(why)));
 		if (run)
 			free_run(run);
 		return r;
